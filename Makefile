@@ -1,0 +1,95 @@
+# make          what there is
+# make test     everything that CI checks, with what it needs installed first
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+TOOLS := $(CURDIR)/.bin
+
+# The linter is pinned: another version finds other things. It holds gofumpt and goimports too.
+LINT_VERSION := v2.15.0
+LINT := $(TOOLS)/golangci-lint-$(LINT_VERSION)
+
+# Folders with a package.json whose modules the tests need.
+NODE_FOLDERS :=
+NODE_MODULES := $(addsuffix /node_modules,$(NODE_FOLDERS))
+
+# A tag names a release; without one the binary tells its commit.
+VERSION := $(shell git describe --tags --dirty 2>/dev/null)
+
+FUZZTIME ?= 30s
+BENCH ?= .
+BENCHCOUNT ?= 1
+TESTTIMEOUT ?= 10m
+
+# Packages with tests that the race detector would falsify (memory, latency) run a second time without it.
+WITHOUT_RACE = $(sort $(dir $(shell grep -rlE --include='*_test.go' '^//go:build .*!race' . 2>/dev/null)))
+
+.PHONY: help
+help: ## show this
+	@if [ -t 1 ]; then c=$$'\e[36m' n=$$'\e[0m'; else c= n=; fi; \
+	awk -v c="$$c" -v n="$$n" -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %smake %-8s%s %s\n", c, $$1, n, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## build, start everything for trying out, print where to look and what to do next
+	bin/tidings serve --dev
+
+.PHONY: build
+build: ## build bin/tidings
+	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/tidings ./cmd/tidings
+
+.PHONY: test
+test: system $(NODE_MODULES) lint build race ## install what is needed, then everything that CI checks
+
+.PHONY: lint
+lint: $(LINT) ## formatting, vet, the linters, the arrows between packages, a tidy go.mod
+	go mod tidy -diff
+	go vet ./...
+	$(LINT) run
+
+.PHONY: fmt
+fmt: $(LINT) ## format all Go code
+	$(LINT) fmt
+
+.PHONY: race
+race: system $(NODE_MODULES) ## all tests, fuzz seeds included, with the race detector
+	go test -race -timeout $(TESTTIMEOUT) ./...
+	$(if $(WITHOUT_RACE),go test -timeout $(TESTTIMEOUT) $(WITHOUT_RACE))
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	@go list ./... | while read -r package; do \
+		listed=$$(go test -list '^Fuzz' "$$package"); \
+		for target in $$(grep '^Fuzz' <<<"$$listed" || true); do \
+			echo "fuzz $$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## benchmarks matching BENCH (all), BENCHCOUNT times (1)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) ./...
+
+$(LINT):
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	mv $(TOOLS)/golangci-lint $@
+
+%/node_modules: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund
+	touch $@
+
+# system installs what the tests use beside Go: a C compiler for the race detector, Node and Chromium as foreign clients.
+.PHONY: system
+system:
+	@missing=(); \
+	command -v gcc >/dev/null || missing+=(gcc libc6-dev); \
+	command -v node >/dev/null || missing+=(nodejs); \
+	command -v npm >/dev/null || missing+=(npm); \
+	[ -x /usr/bin/chromium ] || missing+=(chromium); \
+	[ $${#missing[@]} -gt 0 ] || exit 0; \
+	command -v apt-get >/dev/null || { echo "make: the tests need $${missing[*]}; install them and try again" >&2; exit 1; }; \
+	root=; [ "$$(id -u)" = 0 ] || root=sudo; \
+	$$root apt-get update -qq; \
+	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"

@@ -1,0 +1,57 @@
+package edge
+
+// backlog is what one slow client has not been sent yet: references to shared frames, in order. It
+// exists only while there is something in it.
+type backlog struct {
+	items []queued
+	bytes int
+}
+
+// queued is one buffer of a backlog.
+type queued struct {
+	buf []byte
+	// to is the membership whose events buf holds, nil for frames that are not of a room's log and
+	// can therefore not be read again. from and through are where the member stands before and
+	// after it.
+	to            *membership
+	from, through uint64
+	// begun is true when a part of it was sent: it cannot be taken back.
+	begun bool
+}
+
+func (b *backlog) push(q queued) {
+	b.items = append(b.items, q)
+	b.bytes += len(q.buf)
+}
+
+// sent drops n bytes from the front item and reports whether it is finished.
+func (b *backlog) sent(n int) bool {
+	front := &b.items[0]
+	b.bytes -= n
+	if n < len(front.buf) {
+		front.buf = front.buf[n:]
+		front.begun = true
+		return false
+	}
+	b.items[0] = queued{}
+	b.items = b.items[1:]
+	return true
+}
+
+// shed takes the events of one member out, or of all (nil), except what was begun, and calls lost
+// for each, oldest first. It returns the bytes it freed.
+func (b *backlog) shed(of *membership, lost func(queued)) int {
+	before := b.bytes
+	kept := b.items[:0]
+	for _, q := range b.items {
+		if q.to != nil && !q.begun && (of == nil || q.to == of) {
+			b.bytes -= len(q.buf)
+			lost(q)
+			continue
+		}
+		kept = append(kept, q)
+	}
+	clear(b.items[len(kept):])
+	b.items = kept
+	return before - b.bytes
+}

@@ -1,0 +1,331 @@
+// Package edge terminates WebSockets: it checks tokens, lets clients into the rooms they may see,
+// and hands every event of a room to all its members with one write each. Connections are spread
+// over shards; a shard is one loop that owns its sessions and rooms, fed by readers and by the mesh
+// through a bounded inbox. No code here waits on a client.
+package edge
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tidingsmesh/tidings/authz"
+	"github.com/tidingsmesh/tidings/edge/frames"
+	"github.com/tidingsmesh/tidings/edge/upgrade"
+	"github.com/tidingsmesh/tidings/edge/wire"
+)
+
+// Edge is one edge node. Create it with [New], and run it once.
+type Edge struct {
+	cfg       Config
+	log       *slog.Logger
+	metrics   *metrics
+	admission *admission
+	acceptor  *upgrade.Acceptor
+	shards    []*shard
+	started   time.Time
+	next      atomic.Uint32 // shard for the next connection
+	queued    atomic.Int64  // bytes in all backlogs
+	open      atomic.Int64  // sessions not yet forgotten
+	empty     chan struct{} // poked when open reaches 0
+	draining  atomic.Bool
+	// background waits for token checks that fetch keys.
+	background sync.WaitGroup
+	ctx        context.Context //nolint:containedctx // ends the background checks; set by Run
+}
+
+// New checks the configuration and builds the edge; nothing is started.
+func New(cfg Config, log *slog.Logger) (*Edge, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	e := &Edge{
+		cfg: cfg, log: log,
+		admission: newAdmission(cfg.Limits.PerUser, cfg.Limits.PerAddress),
+		started:   time.Now(),
+		empty:     make(chan struct{}, 1),
+	}
+	e.metrics = newMetrics(cfg.Metrics, func() float64 { return float64(e.queued.Load()) })
+
+	accept := upgrade.DefaultConfig()
+	accept.Path = cfg.Path
+	accept.Subprotocol = wire.Subprotocol
+	accept.Origins = cfg.Origins
+	accept.MaxHeadBytes = cfg.Limits.Handshake
+	accept.MaxHeaders = cfg.Limits.Headers
+	accept.Timeout = cfg.Limits.HandshakeTimeout
+	accept.Check = e.check
+	accept.Deliver = e.deliver
+	accept.OnRefuse = func(reason string) { e.metrics.refused.WithLabelValues(reason).Inc() }
+	var err error
+	if e.acceptor, err = upgrade.New(accept, log); err != nil {
+		return nil, err
+	}
+
+	epoll := cfg.Transport == TransportEpoll || cfg.Transport == TransportAuto && epollAvailable && !cfg.TLS
+	for n := range cfg.Shards {
+		s := newShard(e, n)
+		s.driver = newPortableDriver()
+		if epoll {
+			if s.driver, err = newEpollDriver(); err != nil {
+				return nil, err
+			}
+		}
+		s.number = cfg.Feed.Subscribe(s.inbox)
+		e.shards = append(e.shards, s)
+	}
+	return e, nil
+}
+
+// Ready returns nil when clients can be served, and otherwise what is missing.
+func (e *Edge) Ready() error {
+	if e.draining.Load() {
+		return errors.New("draining")
+	}
+	return errors.Join(e.cfg.Feed.Ready(), e.cfg.Verifier.Ready())
+}
+
+// Run serves the listener, which it owns, until ctx ends or something it needs fails, and then shuts
+// down in order. Ending hard cuts the time short that clients are given for it. When Run returns,
+// every goroutine it started has ended.
+func (e *Edge) Run(ctx, hard context.Context, listener net.Listener) error {
+	failed, fail := context.WithCancelCause(context.Background())
+	defer fail(nil)
+	feedCtx, stopFeed := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopFeed()
+	loopCtx, stopLoops := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLoops()
+	acceptCtx, stopAccepting := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAccepting()
+	e.ctx = feedCtx
+
+	var feed, loops, drivers, servers tasks
+	feed.start(fail, func() error { return e.cfg.Feed.Run(feedCtx) })
+	feed.start(fail, func() error { return e.cfg.Verifier.Run(feedCtx) })
+	for _, s := range e.shards {
+		loops.start(fail, func() error { s.run(loopCtx); return nil })
+		drivers.start(fail, func() error { s.driver.run(); return nil })
+	}
+	web := e.webServer()
+	servers.start(fail, func() error { return e.acceptor.Serve(acceptCtx, listener) })
+	servers.start(fail, func() error { return ignoreClosed(web.Serve(e.acceptor.HTTPListener())) })
+
+	select {
+	case <-ctx.Done():
+	case <-failed.Done():
+		e.log.Error("shutting down", errAttr(context.Cause(failed)))
+	}
+
+	// The orderly shutdown. Each step needs the ones before it.
+	e.draining.Store(true)                               // 1. not ready: new clients go elsewhere
+	e.tell(command{drain: true})                         // 2. those who are here are asked to move
+	e.waitEmpty(e.cfg.Drain, hard.Done(), failed.Done()) // 3. and get the time for it
+	stopAccepting()                                      // 4. no connection is accepted
+	e.tell(command{close: true})                         // 5. who is left is told so, with 4503
+	e.waitEmpty(lingerDeadline, hard.Done(), nil)        // 6. and has a moment to read it
+	_ = web.Close()                                      // 7. plain requests end
+	err := servers.wait()
+	e.background.Wait()        // 8. no token is being checked
+	e.tell(command{cut: true}) // 9. no connection is left
+	e.waitEmpty(time.Hour, nil, nil)
+	for _, s := range e.shards {
+		s.driver.stop() // 10. nobody reads
+	}
+	err = errors.Join(err, drivers.wait())
+	stopFeed() // 11. the mesh is left
+	err = errors.Join(err, feed.wait())
+	stopLoops() // 12. nothing is sent
+	return errors.Join(err, loops.wait())
+}
+
+// lingerDeadline is a little longer than a shard gives a closing client.
+const lingerDeadline = (lingerSeconds + 2) * time.Second
+
+// tell gives every shard a command.
+func (e *Edge) tell(c command) {
+	for _, s := range e.shards {
+		s.commands <- c
+	}
+}
+
+// waitEmpty waits until no session is left, for at most d, or until one of the channels is closed.
+func (e *Edge) waitEmpty(d time.Duration, hurry, failed <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for e.open.Load() > 0 {
+		select {
+		case <-e.empty:
+		case <-timer.C:
+			return
+		case <-hurry:
+			return
+		case <-failed:
+			return
+		}
+	}
+}
+
+// webServer serves what is no WebSocket.
+func (e *Edge) webServer() *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle(e.cfg.Path, e.acceptor)
+	if e.cfg.Handler != nil {
+		mux.Handle("/", e.cfg.Handler)
+	}
+	return &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: e.cfg.Limits.HandshakeTimeout,
+		IdleTimeout:       time.Minute,
+		ErrorLog:          slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// check decides on a handshake: is there room for the address, and is its token good if it has one?
+func (e *Edge) check(ctx context.Context, r *upgrade.Request) *upgrade.Refusal {
+	if e.draining.Load() {
+		return &upgrade.Refusal{Status: http.StatusServiceUnavailable, Reason: "draining", Message: "this edge is draining: connect to another", RetryAfter: time.Second}
+	}
+	if e.admission.addressFull(r.RemoteAddr) {
+		return &upgrade.Refusal{
+			Status: http.StatusTooManyRequests, Reason: "address_limit",
+			Message: limitText("connections per address", e.cfg.Limits.PerAddress), RetryAfter: retryAfter,
+		}
+	}
+	if r.Token == "" {
+		return nil
+	}
+	p, err := e.cfg.Verifier.Verify(ctx, r.Token, time.Now())
+	if err != nil {
+		return &upgrade.Refusal{Status: http.StatusUnauthorized, Reason: "token", Message: e.countDenial(err)}
+	}
+	r.Value = &p
+	return nil
+}
+
+// deliver takes an upgraded connection to a shard.
+func (e *Edge) deliver(conn upgrade.Conn) {
+	s := e.shards[e.next.Add(1)%uint32(len(e.shards))] //nolint:gosec // a handful of shards
+	c := &session{
+		shard:   s,
+		reader:  frames.NewReader(e.cfg.Limits.Message),
+		address: conn.Request.RemoteAddr,
+	}
+	c.preset, _ = conn.Request.Value.(*authz.Principal)
+	if !e.admission.enterAddress(c.address) {
+		_ = conn.SetDeadline(time.Now().Add(time.Second)) // one frame into an empty socket
+		_, _ = conn.Write(frames.AppendClose(nil, 4429, limitReason("connections per address", e.cfg.Limits.PerAddress)))
+		_ = conn.Close()
+		return
+	}
+	e.open.Add(1)
+	e.metrics.opened.Inc()
+	e.metrics.connections.Inc()
+	c.seen.Store(e.seconds())
+	s.driver.attach(conn, c)
+}
+
+// left is called by a shard for every session it forgets.
+func (e *Edge) left() {
+	e.metrics.connections.Dec()
+	if e.open.Add(-1) == 0 {
+		select {
+		case e.empty <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// verify checks the token of a frame.
+func (e *Edge) verify(token string) (authz.Principal, *refusal) {
+	p, err := e.cfg.Verifier.Verify(e.ctx, token, time.Now())
+	if err == nil {
+		return p, nil
+	}
+	code := wire.CodeUnauthorized
+	var denial *authz.Denial
+	if errors.As(err, &denial) && denial.Retryable {
+		code = wire.CodeInternal // not the token's fault: come again later with the same one
+	}
+	return authz.Principal{}, &refusal{uint16(code), e.countDenial(err)}
+}
+
+// countDenial counts a refused token and returns what the client may know about it.
+func (e *Edge) countDenial(err error) string {
+	var denial *authz.Denial
+	if !errors.As(err, &denial) {
+		e.metrics.tokens.WithLabelValues("internal").Inc()
+		return "the token could not be checked"
+	}
+	e.metrics.tokens.WithLabelValues(denial.Rule).Inc()
+	return "token refused: " + denial.Reason
+}
+
+// seconds is the edge's clock for timers: whole seconds since it started, from 1 on.
+func (e *Edge) seconds() uint32 { return e.second(time.Now()) }
+
+func (e *Edge) second(t time.Time) uint32 {
+	const century = 100 * 365 * 24 * time.Hour
+	return 1 + uint32(min(max(t.Sub(e.started), 0), century)/time.Second)
+}
+
+func (e *Edge) sessionID() string { return strings.ToLower(rand.Text()[:16]) }
+
+const retryAfter = 30 * time.Second
+
+func limitText(what string, limit int) string {
+	return "limit of " + what + " is " + strconv.Itoa(limit)
+}
+
+// limitReason is the close reason of 4429.
+func limitReason(what string, limit int) string {
+	return fmt.Sprintf("retry_after=%d; %s", int(retryAfter/time.Second), limitText(what, limit))
+}
+
+// tasks are goroutines that are waited for together; the first that fails tells.
+type tasks struct {
+	wg   sync.WaitGroup
+	mu   sync.Mutex // guards errs
+	errs []error
+}
+
+func (t *tasks) start(fail context.CancelCauseFunc, f func() error) {
+	t.wg.Go(func() {
+		if err := f(); err != nil {
+			t.mu.Lock()
+			t.errs = append(t.errs, err)
+			t.mu.Unlock()
+			fail(err)
+		}
+	})
+}
+
+func (t *tasks) wait() error {
+	t.wg.Wait()
+	return errors.Join(t.errs...)
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func errAttr(err error) slog.Attr { return slog.String("error", err.Error()) }
+
+// clip cuts s at n bytes without splitting a character.
+func clip(s string, n int) string {
+	if len(s) > n {
+		s = strings.ToValidUTF8(s[:n], "") + "…"
+	}
+	return s
+}

@@ -1,0 +1,399 @@
+package edge
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/tidingsmesh/tidings/authz"
+	"github.com/tidingsmesh/tidings/edge/frames"
+	"github.com/tidingsmesh/tidings/edge/wire"
+	"github.com/tidingsmesh/tidings/mesh/continuity"
+	"github.com/tidingsmesh/tidings/subjects"
+)
+
+type sessionState uint8
+
+const (
+	stateHello   sessionState = iota // the hello frame is due
+	stateOpen                        // welcomed
+	stateClosing                     // a close frame is sent or queued; nothing else follows
+	stateGone                        // released
+)
+
+// session is one connection. There may be a hundred thousand, so every field counts. Fields below
+// the first group belong to the shard's loop.
+type session struct {
+	shard  *shard
+	sock   socket        // set before the first note
+	reader frames.Reader // belongs to whoever reads
+	preset *authz.Principal
+	seen   atomic.Uint32 // second in which something last came from the client
+	// checking is true while a token is checked in the background.
+	checking atomic.Bool
+
+	state     sessionState
+	counted   bool  // in admission's users
+	index     int32 // in the shard's sessions
+	address   netip.Addr
+	principal authz.Principal
+	rooms     []*membership
+	backlog   *backlog
+	// held are the frames that came while a token is checked in the background; nil when none is.
+	held  []note
+	joins rate
+	// Seconds since the edge started; 0 is none.
+	opened, firesAt  uint32
+	wrote            uint32 // something was last sent
+	pinged           uint32 // a ping went out that nothing answered yet
+	stalled          uint32 // since when the backlog has not moved
+	closeBy          uint32 // when a closing session is cut off
+	lagSince         int64  // Unix milliseconds
+	writeEnded, shut bool
+}
+
+// membership is a session in a room, or on the way into it.
+type membership struct {
+	session *session
+	room    *room
+	index   int32 // in room.members; -1 while joining
+	// lagging: events for this member are not queued; it stands at from and reads on from the log.
+	lagging bool
+	from    uint64
+	// through is the last sequence handed to the socket or the backlog.
+	through uint64
+	// ticket is the join or catch-up that has not been answered; nil when none is under way.
+	ticket *ticket
+}
+
+// ticket goes with a join through the mesh. The answer belongs to the membership only if it still
+// holds this very ticket: a leave or a later join makes it stale.
+type ticket struct {
+	member  *membership
+	catchUp bool
+}
+
+// receive feeds bytes that came from the client. It is called by the session's reader, one call at
+// a time, and returns false when the connection is of no more use.
+func (s *session) receive(b []byte) bool {
+	s.seen.Store(s.shard.edge.seconds())
+	err := s.reader.Feed(b, s.handle)
+	if err == nil {
+		return true
+	}
+	r := &refusal{code: uint16(wire.CodeProtocol), reason: err.Error()}
+	switch err := err.(type) { //nolint:errorlint // Feed returns these as they are
+	case *frames.ProtocolError:
+		r = &refusal{code: uint16(err.Code), reason: err.Reason}
+		if err.Code == ws.StatusMessageTooBig {
+			r.code = uint16(wire.CodeTooLarge)
+		}
+	case *closedByClient:
+		r = &refusal{code: err.code}
+	}
+	s.shard.inbox.post(note{kind: noteRefused, session: s, refusal: r})
+	return false
+}
+
+// closedByClient ends the reading after a close frame.
+type closedByClient struct{ code uint16 }
+
+func (*closedByClient) Error() string { return "closed by the client" }
+
+// handle takes one WebSocket frame, on the reader's side.
+func (s *session) handle(f frames.Frame) error {
+	switch f.Op {
+	case ws.OpPing:
+		s.shard.inbox.post(note{kind: notePing, session: s, frame: wire.ClientFrame{Token: string(f.Payload)}})
+		return nil
+	case ws.OpPong:
+		return nil
+	case ws.OpClose:
+		code := uint16(f.Code)
+		if f.Code == ws.StatusNoStatusRcvd {
+			code = uint16(ws.StatusNormalClosure)
+		}
+		return &closedByClient{code}
+	}
+	frame, err := wire.DecodeClient(f.Payload)
+	if err != nil {
+		return err
+	}
+	n := note{kind: noteFrame, session: s, frame: frame}
+	switch frame.Op {
+	case wire.OpPong:
+		return nil // it was seen, and that is all it is for
+	case wire.OpHello, wire.OpToken:
+		return s.authenticate(n)
+	default:
+		s.shard.inbox.post(n)
+		return nil
+	}
+}
+
+// authenticate checks the token of a hello or token frame on the reader's side, so that neither
+// cryptography nor a fetch of keys holds up the loop, and passes the frame on with the result.
+func (s *session) authenticate(n note) error {
+	e := s.shard.edge
+	token := n.frame.Token
+	n.frame.Token = ""
+	switch {
+	case token == "" && s.preset != nil:
+		n.principal = *s.preset
+	case token == "":
+		n.refusal = &refusal{uint16(wire.CodeUnauthorized), "no token: send one in hello, or as Authorization: Bearer with the handshake"}
+	case len(token) > e.cfg.Limits.Token:
+		n.refusal = &refusal{uint16(wire.CodeUnauthorized), "token is larger than the limit"}
+	case e.cfg.Verifier.Blocking():
+		// Keys may have to be fetched; other clients of this reader must not wait for it. A session
+		// has at most one check under way: further frames would overtake it.
+		if !s.checking.CompareAndSwap(false, true) {
+			return &wire.FrameError{Reason: string(n.frame.Op) + ": the last token is still being checked"}
+		}
+		s.shard.inbox.post(note{kind: noteChecking, session: s})
+		e.background.Go(func() {
+			n.principal, n.refusal = e.verify(token)
+			n.kind = noteChecked
+			s.checking.Store(false)
+			s.shard.inbox.post(n)
+		})
+		return nil
+	default:
+		n.principal, n.refusal = e.verify(token)
+	}
+	s.shard.inbox.post(n)
+	return nil
+}
+
+// onChecked goes on where onFrame held back.
+func (s *session) onChecked(n note) {
+	held := s.held
+	s.held = nil
+	s.onFrame(n)
+	for _, n := range held {
+		s.onFrame(n)
+	}
+}
+
+// maxHeld bounds the frames that wait for a token to be checked.
+const maxHeld = 64
+
+// onFrame handles a frame, on the loop.
+func (s *session) onFrame(n note) {
+	switch {
+	case s.state == stateClosing || s.state == stateGone:
+		return
+	case s.held != nil && len(s.held) == maxHeld:
+		s.close(wire.CodeTooLarge, limitText("frames while a token is checked", maxHeld))
+		return
+	case s.held != nil:
+		s.held = append(s.held, n)
+		return
+	}
+	op := n.frame.Op
+	if n.refusal != nil {
+		s.log(slog.LevelDebug, "token refused", slog.String("reason", n.refusal.reason))
+		s.close(wire.Code(n.refusal.code), n.refusal.reason)
+		return
+	}
+	switch {
+	case op == wire.OpHello && s.state == stateHello:
+		s.hello(n.principal, n.frame.Rooms)
+	case op == wire.OpHello:
+		s.close(wire.CodeProtocol, "hello: only once")
+	case s.state == stateHello:
+		s.close(wire.CodeProtocol, string(op)+": hello comes first")
+	case op == wire.OpToken:
+		s.renew(n.principal)
+	case op == wire.OpJoin:
+		s.joinAll(n.frame.Rooms)
+	case op == wire.OpLeave:
+		for _, ref := range n.frame.Rooms {
+			s.leave(ref.Room)
+		}
+	}
+}
+
+func (s *session) hello(p authz.Principal, rooms []wire.RoomRef) {
+	e := s.shard.edge
+	if !e.admission.enterUser(p.Subject) {
+		s.close(wire.CodeLimit, limitReason("connections per user", e.cfg.Limits.PerUser))
+		return
+	}
+	s.counted = true
+	s.principal = p
+	s.state = stateOpen
+	s.preset = nil
+	ping := max(1, int64(e.cfg.Limits.Ping/time.Second))
+	s.control(wire.AppendWelcome(s.shard.scratch(), e.sessionID(), e.cfg.Name, s.ttl(), ping))
+	s.log(slog.LevelDebug, "welcome")
+	s.shard.schedule(s)
+	s.joinAll(rooms)
+}
+
+// ttl is how long the token lasts, in seconds.
+func (s *session) ttl() int64 { return max(0, int64(time.Until(s.principal.Expires)/time.Second)) }
+
+// renew takes a new token and evaluates the rights again.
+func (s *session) renew(p authz.Principal) {
+	if p.Subject != s.principal.Subject {
+		s.close(wire.CodeUnauthorized, "token: it is for another subject than the connection")
+		return
+	}
+	s.principal = p
+	var dropped []string
+	for _, m := range append([]*membership(nil), s.rooms...) {
+		if d := s.shard.edge.cfg.Rules.MayJoin(p, m.room.name); !d.Allowed {
+			dropped = append(dropped, m.room.name.String())
+			s.log(slog.LevelDebug, "left", slog.String("room", m.room.name.String()), slog.String("rule", d.Rule))
+			s.remove(m)
+		}
+	}
+	s.control(wire.AppendTokenOK(s.shard.scratch(), s.ttl(), dropped))
+	s.shard.schedule(s)
+}
+
+func (s *session) joinAll(rooms []wire.RoomRef) {
+	for _, ref := range rooms {
+		if s.state != stateOpen {
+			return
+		}
+		s.join(ref)
+	}
+}
+
+func (s *session) join(ref wire.RoomRef) {
+	e := s.shard.edge
+	name, err := subjects.ParseRoom(ref.Room)
+	if err != nil {
+		s.deny(ref.Room, wire.DeniedBadRoom, false, err.Error())
+		return
+	}
+	if !s.joins.allow(time.Now().UnixNano(), e.cfg.Limits.JoinRate, e.cfg.Limits.JoinBurst) {
+		s.deny(ref.Room, wire.DeniedRate, true, limitText("joins per second", e.cfg.Limits.JoinRate))
+		return
+	}
+	d := e.cfg.Rules.MayJoin(s.principal, name)
+	if !d.Allowed {
+		s.log(slog.LevelDebug, "join refused", slog.String("room", ref.Room), slog.String("rule", d.Rule))
+		s.deny(ref.Room, wire.DeniedForbidden, false, "the token does not grant this room")
+		return
+	}
+	if m := s.member(name); m != nil {
+		s.remove(m) // a join of a joined room starts over from its position
+	}
+	if len(s.rooms) >= e.cfg.Limits.Rooms {
+		s.deny(ref.Room, wire.DeniedLimit, false, limitText("rooms per connection", e.cfg.Limits.Rooms))
+		return
+	}
+	m := &membership{session: s, room: s.shard.room(name), index: -1}
+	s.rooms = append(s.rooms, m)
+	m.room.refs++
+	s.log(slog.LevelDebug, "join", slog.String("room", ref.Room), slog.String("rule", d.Rule))
+	s.shard.ask(m, ref.Since.Continuity(), false)
+}
+
+func (s *session) deny(room, code string, retryable bool, message string) {
+	s.shard.edge.metrics.denied.WithLabelValues(code).Inc()
+	s.control(wire.AppendDenied(s.shard.scratch(), clip(room, maxEcho), code, retryable, message))
+}
+
+// maxEcho bounds how much of a bad room name is sent back or logged.
+const maxEcho = 512
+
+func (s *session) member(name subjects.Room) *membership {
+	for _, m := range s.rooms {
+		if m.room.name == name {
+			return m
+		}
+	}
+	return nil
+}
+
+func (s *session) leave(room string) {
+	name, err := subjects.ParseRoom(room)
+	if err != nil {
+		return // it cannot have been joined
+	}
+	if m := s.member(name); m != nil {
+		s.log(slog.LevelDebug, "left", slog.String("room", room))
+		s.remove(m)
+	}
+}
+
+// remove ends a membership, whatever state it is in.
+func (s *session) remove(m *membership) {
+	for i, other := range s.rooms {
+		if other == m {
+			s.rooms = append(s.rooms[:i], s.rooms[i+1:]...)
+			break
+		}
+	}
+	if len(s.rooms) == 0 {
+		s.rooms = nil
+	}
+	if s.backlog != nil {
+		s.queue(-s.backlog.shed(m, func(queued) {}))
+	}
+	s.shard.drop(m)
+}
+
+// joined takes the mesh's answer to a join.
+func (s *session) joined(m *membership, a continuity.Answer) {
+	start := a.Position.Seq
+	if len(a.Replay) > 0 {
+		start = a.Replay[0].Prev
+	}
+	s.log(slog.LevelDebug, "joined", slog.String("room", m.room.name.String()),
+		slog.Uint64("seq", a.Position.Seq), slog.Int("replay", len(a.Replay)), slog.String("reason", string(a.Reason)))
+	m.lagging, m.through = false, start
+	s.control(wire.AppendJoined(s.shard.scratch(), m.room.name.String(), a, m.room.spread()))
+	s.replay(m, a)
+}
+
+// replay sends what a member missed and leaves it at the answer's position.
+func (s *session) replay(m *membership, a continuity.Answer) {
+	for i := 0; i < len(a.Replay) && !m.lagging; {
+		// As much in one write as fits in one segment of the socket's buffer.
+		from, n, size := m.through, i, 0
+		for n < len(a.Replay) && (n == i || size+len(a.Replay[n].Frame) <= replayChunk) {
+			size += len(a.Replay[n].Frame)
+			n++
+		}
+		buf := a.Replay[i].Frame
+		if n-i > 1 {
+			buf = make([]byte, 0, size)
+			for _, e := range a.Replay[i:n] {
+				buf = append(buf, e.Frame...)
+			}
+		}
+		s.shard.count(n-i, len(buf))
+		s.send(queued{buf: buf, to: m, from: from, through: a.Replay[n-1].Seq})
+		i = n
+	}
+	if !m.lagging {
+		m.through = max(m.through, a.Position.Seq)
+	}
+}
+
+// replayChunk bounds what a replay concatenates, in bytes.
+const replayChunk = 16 << 10
+
+// reset tells a member that continuity was lost.
+func (s *session) reset(m *membership, a continuity.Answer) {
+	m.lagging, m.through = false, a.Position.Seq
+	s.control(wire.AppendJoined(s.shard.scratch(), m.room.name.String(), a, m.room.spread()))
+}
+
+func (s *session) log(level slog.Level, msg string, attrs ...slog.Attr) {
+	l := s.shard.edge.log
+	if !l.Enabled(context.Background(), level) {
+		return
+	}
+	attrs = append(attrs, slog.String("user", s.principal.Subject), slog.String("address", s.address.String()))
+	l.LogAttrs(context.Background(), level, msg, attrs...)
+}

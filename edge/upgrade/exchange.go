@@ -1,0 +1,157 @@
+package upgrade
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// handle takes one accepted connection to where it belongs. It owns the
+// connection and the slot until then.
+func (a *Acceptor) handle(ctx context.Context, conn net.Conn) {
+	defer func() { <-a.slots }()
+	defer a.pending.done(conn)
+	deadline := time.Now().Add(a.cfg.Timeout)
+	_ = conn.SetDeadline(deadline) // fails only on a dead connection, and reading says so
+
+	if answer, refusal := handshakeTLS(conn); refusal != nil {
+		a.end(ctx, answer, refusal, nil)
+		return
+	}
+	buffer, ok := a.buffers.Get().(*[]byte)
+	if !ok {
+		return // the pool holds nothing else
+	}
+	defer a.buffers.Put(buffer)
+	n, size, refusal := a.readHead(conn, *buffer)
+	if refusal != nil {
+		a.end(ctx, conn, refusal, nil)
+		return
+	}
+	b := (*buffer)[:n]
+	h, refusal := parseHead(b[:size], a.cfg.Subprotocol)
+	switch {
+	case refusal != nil:
+		a.end(ctx, conn, refusal, &h)
+	case a.isUpgrade(&h):
+		a.upgrade(ctx, conn, &h, b[:size], b[size:], deadline)
+	default:
+		a.passOn(ctx, conn, &h, b, deadline)
+	}
+}
+
+// handshakeTLS does the TLS handshake of a TLS connection. It returns the
+// connection that can still take an answer.
+func handshakeTLS(conn net.Conn) (net.Conn, *Refusal) {
+	t, ok := conn.(*tls.Conn)
+	if !ok {
+		return conn, nil
+	}
+	// The deadline bounds it, and shutting down closes the connection.
+	err := t.Handshake()
+	if err == nil {
+		return conn, nil
+	}
+	if plain, ok := errors.AsType[tls.RecordHeaderError](err); ok && plain.Conn != nil && isToken(plain.RecordHeader[:3]) {
+		return plain.Conn, refuseTLSExpected // it begins like an HTTP request
+	}
+	return conn, closeOnTLS
+}
+
+// readHead reads until the head is complete. It returns how many bytes are in b
+// and how many of them are the head.
+func (a *Acceptor) readHead(conn net.Conn, b []byte) (n, size int, refusal *Refusal) {
+	var scanner headScanner
+	for {
+		m, err := conn.Read(b[n:])
+		n += m
+		if m > 0 {
+			if !tokenBytes[b[0]] {
+				return n, 0, refuseNotHTTP // at once, not when a head that never comes is late
+			}
+			if size, refusal = scanner.scan(b[:n], a.cfg.MaxHeaders); size > 0 || refusal != nil {
+				return n, size, refusal
+			}
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && n == 0:
+			return n, 0, closeOnTimeout // nothing asked, nothing answered
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return n, 0, refuseTimeout
+		case err != nil:
+			return n, 0, closeOnDisconnect
+		case n == len(b):
+			return n, 0, refuseHeadTooLarge
+		}
+	}
+}
+
+// upgrade answers a WebSocket handshake and delivers the connection.
+func (a *Acceptor) upgrade(ctx context.Context, conn net.Conn, h *head, raw, early []byte, deadline time.Time) {
+	request, refusal := a.examine(h, addrOf(conn))
+	if refusal == nil {
+		refusal = a.check(ctx, request, deadline)
+	}
+	if refusal != nil {
+		a.end(ctx, conn, refusal, h)
+		return
+	}
+	a.deliver(ctx, conn, h, request, raw, bytes.Clone(early))
+}
+
+// check asks Config.Check.
+func (a *Acceptor) check(ctx context.Context, request *Request, deadline time.Time) *Refusal {
+	if a.cfg.Check == nil {
+		return nil
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	return a.cfg.Check(ctx, request)
+}
+
+// deliver sends the 101 response and hands the connection over.
+func (a *Acceptor) deliver(ctx context.Context, conn net.Conn, h *head, request *Request, raw, early []byte) {
+	if err := a.switchProtocols(conn, raw); err != nil {
+		refusal := closeOnDisconnect
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			refusal = closeOnTimeout
+		}
+		a.end(ctx, conn, refusal, h)
+		return
+	}
+	if !a.pending.release(conn) {
+		a.end(ctx, conn, closeOnShutdown, h)
+		return
+	}
+	_ = conn.SetDeadline(time.Time{}) // fails only on a dead connection, and its receiver finds out
+	if len(early) == 0 {
+		early = nil
+	}
+	a.cfg.Deliver(Conn{Conn: conn, Early: early, Request: request})
+}
+
+// passOn gives a connection with all its bytes to the HTTP server.
+func (a *Acceptor) passOn(ctx context.Context, conn net.Conn, h *head, b []byte, deadline time.Time) {
+	refusal := refuseShutdown
+	if a.pending.release(conn) {
+		_ = conn.SetDeadline(time.Time{}) // fails only on a dead connection, and the HTTP server finds out
+		refusal = a.http.offer(ctx, newReplayConn(conn, b), deadline)
+	}
+	if refusal != nil {
+		a.end(ctx, conn, refusal, h)
+	}
+}
+
+// addrOf returns the peer's address, if it is TCP.
+func addrOf(conn net.Conn) netip.Addr {
+	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return tcp.AddrPort().Addr().Unmap()
+}

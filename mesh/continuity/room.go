@@ -1,0 +1,341 @@
+// Package continuity is the state machine of one room on one edge: which event comes next, what is
+// missing, and whether a client that was away can be shown to have missed nothing but what is
+// replayed to it. It is pure: no I/O, no goroutine, no clock. The feed in package mesh drives it and
+// does the reading that it asks for; tests drive it with whatever histories they like.
+//
+// The rules rest on five properties of the stream, which mesh checks at start: messages of a room
+// are removed oldest first and never singly, each carries the sequence of the one before it,
+// sequences are never given twice within an epoch (a rollback is told by the event id), a fence
+// orders what came before it, and the number kept of a room is known.
+package continuity
+
+import "github.com/tidingsmesh/tidings/subjects"
+
+// Message is one stored message of a room, as a republish or a read shows it.
+type Message struct {
+	Seq  uint64
+	Prev uint64 // the room's message before it; 0: none retained
+	Time int64  // when it was stored, Unix milliseconds; the same however the message is read
+	// ID is never empty, but for a message that need not be decoded: a live one whose sequence is
+	// not above [Room.Head].
+	ID string
+	// Event is the structured CloudEvent; nil when the message was quarantined.
+	Event []byte
+}
+
+// Config is shared by all rooms of a feed. It must not be changed while rooms use it, but for
+// Limits, which follow the stream.
+type Config struct {
+	Limits Limits
+	// RingEntries and RingBytes bound what a room keeps to serve resumes without reading the stream.
+	RingEntries, RingBytes int
+	// Buffer bounds the live messages held while a room syncs or repairs. What does not fit is
+	// dropped and read from the stream afterwards.
+	Buffer int
+	// Encode builds the shared frame of an event; prev is the sequence sent before it.
+	Encode func(room subjects.Room, m Message, prev uint64) []byte
+}
+
+type mode uint8
+
+const (
+	syncing   mode = iota // no snapshot yet; live messages wait in the buffer
+	live                  // messages are emitted as they come
+	repairing             // a gap is being read; live messages wait in the buffer
+)
+
+// Room is the state of one room. It is not safe for concurrent use: one loop owns it.
+type Room struct {
+	Name subjects.Room
+
+	cfg  *Config
+	mode mode
+	// epoch under which head was learnt; compared with the configuration's on every resume.
+	epoch string
+	// head is the newest point processed: a message, or the fence of an empty room.
+	// Invariant: once synced, every message of the room at or before head was emitted to those who
+	// were members, or they were told of a reset.
+	head mark
+	// gone says that head is a message which the stream's limits have removed since.
+	gone bool
+	// sent is the sequence a member that missed nothing stands at: the last one emitted, or where
+	// following began. It differs from head only by quarantined messages. Invariant: sent <= head.
+	sent uint64
+	// fence is the highest fence at which head was the room's newest message. tail was the newest
+	// at tailFence, before it was emitted.
+	fence, tail, tailFence uint64
+	// validAt is when head was last compared with the stream and found to be the newest, in Unix
+	// milliseconds.
+	validAt int64
+	// audited is head as it was after the last audit: a fence set after that is higher, unless the
+	// stream went back.
+	audited uint64
+	// lost is why continuity was given up when it is not known yet where the room goes on; the
+	// repair that is under way finds out, and members are told then.
+	lost Reason
+	// wanted is the highest sequence known to exist; a read that ends before it was stale.
+	wanted uint64
+	ring   ring
+	// buffer is only used while not live; overflow is the highest sequence that did not fit.
+	buffer   []Message
+	overflow uint64
+}
+
+// NewRoom returns a room that waits for its first [Room.Sync].
+func NewRoom(name subjects.Room, cfg *Config) *Room {
+	return &Room{Name: name, cfg: cfg}
+}
+
+// Effects is what the owner must do after a step, in this order: tell every member of the reset,
+// send them the entries, start a read for a repair. Reuse it; Clear keeps the memory.
+type Effects struct {
+	Reset  Reason // "" = none
+	Emit   []Entry
+	Repair bool // read from [Room.Head] through [Room.Wanted], then call [Room.Repaired]
+}
+
+// Clear empties e for the next step.
+func (e *Effects) Clear() {
+	clear(e.Emit)
+	*e = Effects{Emit: e.Emit[:0]}
+}
+
+// Head is the newest sequence processed, where a repair starts to read (inclusive).
+func (r *Room) Head() uint64 { return r.head.seq }
+
+// Wanted is the sequence that a read must reach to be of use.
+func (r *Room) Wanted() uint64 { return r.wanted }
+
+// Synced reports whether the room has had its first snapshot.
+func (r *Room) Synced() bool { return r.mode != syncing }
+
+// Repairing reports whether a read for a repair is outstanding.
+func (r *Room) Repairing() bool { return r.mode == repairing }
+
+// RingBytes is what the ring holds.
+func (r *Room) RingBytes() int { return r.ring.bytes }
+
+// Shrink trims the ring to at most maxBytes; the owner calls it when all rings together are too large.
+func (r *Room) Shrink(maxBytes int) { r.ring.trim(r.cfg.RingEntries, maxBytes) }
+
+// Position is where a client stands that has received everything emitted so far.
+func (r *Room) Position() Position {
+	return Position{Epoch: r.epoch, Seq: r.head.seq, ID: r.head.id, TS: r.knownAt()}
+}
+
+// knownAt is when head was last known to be the room's newest message: when it was stored, or later.
+func (r *Room) knownAt() int64 { return max(r.validAt, r.head.time) }
+
+// Sync gives the room its first snapshot: last is its newest message at or after the fence was
+// stored, nil when it has none. Live messages must have been arriving since before the fence.
+func (r *Room) Sync(last *Message, fence uint64, now int64, out *Effects) {
+	r.restart(last, fence, now)
+	r.drain(now, out)
+}
+
+// restart begins to follow the room at its newest message, whatever came before.
+func (r *Room) restart(last *Message, fence uint64, now int64) {
+	r.epoch, r.mode, r.lost = r.cfg.Limits.Epoch, live, ""
+	r.head, r.gone = mark{seq: fence, time: now}, false
+	if last != nil {
+		r.head = markOf(*last)
+	}
+	r.sent, r.wanted = r.head.seq, r.head.seq
+	r.fence, r.tail, r.tailFence = fence, 0, 0
+	r.validAt, r.audited = now, 0
+	r.ring.reset(r.head)
+}
+
+// Live takes a message from the live subject.
+func (r *Room) Live(m Message, now int64, out *Effects) {
+	if r.mode != live {
+		r.hold(m)
+		return
+	}
+	limits := &r.cfg.Limits
+	switch {
+	case m.Seq <= r.head.seq:
+		// A duplicate republish, or overlap with a read, unless the stream went back and counts anew.
+		if r.contradicts(m, now) {
+			r.lose(ReasonEpoch, out)
+			r.hold(m)
+		}
+	case m.Prev == r.head.seq, m.Prev == 0 && r.mayBeEmpty(now):
+		r.emit(m, out)
+	case m.Prev == 0, m.Prev > r.head.seq:
+		r.repair(out)
+		r.hold(m)
+	case r.head.isFence() && m.Time <= r.head.time+limits.slack():
+		// The room was empty at the fence. What was there before has aged, and not all replicas
+		// drop it at the same moment.
+		r.emit(m, out)
+	default:
+		// The room's message before m is older than one that was already delivered: the stream
+		// lost what it had acked.
+		r.lose(ReasonEpoch, out)
+		r.hold(m)
+	}
+}
+
+// contradicts reports whether m, which is not newer than head, cannot belong to the history that led
+// there: the stream lost messages and gave their sequences to others.
+func (r *Room) contradicts(m Message, now int64) bool {
+	base := r.ring.base
+	switch {
+	case m.Seq > base.seq:
+		i, found := r.ring.find(m.Seq)
+		return !found || r.ring.entries[i].Time != m.Time
+	case m.Seq == base.seq:
+		return base.isFence() || base.time != m.Time
+	case base.isFence() && !r.cfg.Limits.mayHaveAged(m.Time, now):
+		return true // the room was empty at the fence
+	default:
+		return m.Time > base.time+r.cfg.Limits.slack()
+	}
+}
+
+// mayBeEmpty reports whether the stream can have nothing left of the room, and yet nothing after head
+// was missed: head was the newest not long ago, and what is that young is not removed.
+func (r *Room) mayBeEmpty(now int64) bool {
+	limits := &r.cfg.Limits
+	removed := r.head.isFence() || r.gone || limits.mayHaveAged(r.head.time, now)
+	return removed && r.knownAt() >= now-limits.slack()
+}
+
+// hold keeps a live message until the room is live again.
+func (r *Room) hold(m Message) {
+	r.wanted = max(r.wanted, m.Seq)
+	if m.ID == "" || len(r.buffer) >= r.cfg.Buffer {
+		r.overflow = max(r.overflow, m.Seq)
+		return
+	}
+	r.buffer = append(r.buffer, m)
+}
+
+// drain runs the held messages through the live rules.
+func (r *Room) drain(now int64, out *Effects) {
+	held, overflow := r.buffer, r.overflow
+	r.buffer, r.overflow = nil, 0
+	for _, m := range held {
+		r.Live(m, now, out)
+	}
+	if overflow > r.head.seq {
+		r.repair(out)
+		r.wanted = max(r.wanted, overflow)
+	}
+}
+
+func (r *Room) emit(m Message, out *Effects) {
+	e := Entry{Seq: m.Seq, Prev: r.sent, Time: m.Time, ID: m.ID}
+	if m.Event != nil {
+		e.Frame = r.cfg.Encode(r.Name, m, r.sent)
+		r.sent = m.Seq
+		out.Emit = append(out.Emit, e)
+	}
+	r.head, r.gone = markOf(m), false
+	if m.Seq == r.tail {
+		r.fence = r.tailFence
+	}
+	r.wanted = max(r.wanted, m.Seq)
+	r.ring.push(e, r.cfg.RingEntries, r.cfg.RingBytes)
+}
+
+// repair asks for what comes after head.
+func (r *Room) repair(out *Effects) {
+	if r.mode == live {
+		r.mode = repairing
+		out.Repair = true
+	}
+}
+
+// lose gives up continuity without knowing where the room goes on: all that the stream has of it is
+// read to find out. Until then nobody is answered.
+func (r *Room) lose(reason Reason, out *Effects) {
+	r.mode, r.lost = repairing, reason
+	r.head, r.gone, r.sent, r.wanted = mark{seq: 1}, false, 1, 1
+	r.ring.reset(r.head)
+	out.Repair = true
+}
+
+// Repaired takes what was read for a repair: every message of the room from [Room.Head] on, in
+// order. through is what [Room.Wanted] was when the read began; a fresh read that ends before it
+// shows that the stream lost something. first is read after the messages.
+func (r *Room) Repaired(history []Message, through uint64, first FirstStored, now int64, out *Effects) {
+	if r.mode != repairing {
+		return
+	}
+	if r.overflow <= through {
+		r.overflow = 0 // what was dropped before the read began is in it
+	}
+	reason := r.lost
+	if reason == "" {
+		reason = r.proveRepair(history, through, first, now)
+		if reason != "" && len(history) == 0 {
+			r.lose(reason, out)
+			return
+		}
+	}
+	switch n := len(history); {
+	case reason == "":
+		r.mode = live
+		for _, m := range history {
+			if m.Seq > r.head.seq {
+				r.emit(m, out)
+			}
+		}
+		r.gone = n == 0 && !r.head.isFence()
+	case n > 0:
+		r.restart(&history[n-1], history[n-1].Seq, now)
+		out.Reset = reason
+	default:
+		// The room is empty. The stream's oldest message is not the room's and serves as the fence.
+		r.restart(nil, first.Seq, now)
+		out.Reset = reason
+	}
+	r.drain(now, out)
+}
+
+func (r *Room) proveRepair(history []Message, through uint64, first FirstStored, now int64) Reason {
+	newest := r.head.seq
+	if n := len(history); n > 0 {
+		newest = max(newest, history[n-1].Seq)
+	}
+	switch {
+	case r.epoch != r.cfg.Limits.Epoch:
+		return ReasonEpoch
+	case through > newest && first.Seq > through:
+		return ReasonTruncated
+	case through > newest:
+		return ReasonEpoch // a message that was republished is not in the stream any more
+	default:
+		return r.cfg.Limits.prove(r.Position(), history, first, now)
+	}
+}
+
+// Audit compares the room with a later snapshot: last as in [Room.Sync], both read at the fence, and
+// now not much later than the fence. It finds the lost tail, which no later message would show. The
+// fence must have been set after the audit before it was taken.
+func (r *Room) Audit(last *Message, fence uint64, now int64, out *Effects) {
+	if r.mode != live {
+		return
+	}
+	switch isFence := r.head.isFence(); {
+	case r.epoch != r.cfg.Limits.Epoch,
+		fence < r.audited,
+		last != nil && last.Seq == r.head.seq && last.ID != r.head.id,
+		last != nil && last.Seq < r.head.seq && r.head.seq <= fence && !(isFence && r.cfg.Limits.mayHaveAged(last.Time, now)):
+		r.restart(last, fence, now)
+		out.Reset = ReasonEpoch
+	case last != nil && last.Seq > r.head.seq:
+		r.repair(out)
+		r.wanted = max(r.wanted, last.Seq)
+		r.tail, r.tailFence = last.Seq, fence
+	case r.head.seq > fence:
+		// Head arrived after the fence.
+	case last == nil && !isFence && !r.gone && !r.cfg.Limits.mayHaveAged(r.head.time, now):
+		r.repair(out) // removed by the size limit, perhaps with others, or lost: the proof tells
+	default:
+		r.fence, r.validAt = max(r.fence, fence), now
+	}
+	r.audited = r.head.seq
+}

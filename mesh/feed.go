@@ -1,0 +1,397 @@
+package mesh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tidingsmesh/tidings/mesh/continuity"
+	"github.com/tidingsmesh/tidings/subjects"
+)
+
+// FeedConfig configures a [Feed]. Start from [DefaultFeedConfig].
+type FeedConfig struct {
+	// Edge names this node: letters, digits, '-' and '_', at most 64. Two edges of one mesh must
+	// not share a name at the same time.
+	Edge string
+	// Dial says how NATS is reached. The feed opens two connections, so that reads of the stream
+	// never hold up live events. Its hooks are the feed's own.
+	Dial DialConfig
+	// Stream is created or checked at start.
+	Stream StreamConfig
+	// Linger is how long a room is followed after its last member left (default 45 s); it makes a
+	// reload or a short absence cheap.
+	Linger time.Duration
+	// Audit is how often every room is compared with the stream (default 30 s).
+	Audit time.Duration
+	// RingEntries (256) and RingBytes (64 KiB) bound what a room keeps to serve resumes from memory;
+	// TotalRingBytes (64 MiB) bounds all of them together.
+	RingEntries, RingBytes, TotalRingBytes int
+	// Validate is asked about each event before it is delivered; nil accepts all. It is called from
+	// the feed's goroutines, several at a time.
+	Validate func(subjects.Event) error
+	// Encode builds the frame that all receivers of an event share; it is never changed afterwards.
+	// prev is the sequence of the frame sent before it in the room. Called from the feed's loop.
+	Encode func(room subjects.Room, m continuity.Message, prev uint64) []byte
+	// Metrics receives the feed's collectors; nil keeps them to itself.
+	Metrics prometheus.Registerer
+}
+
+// DefaultFeedConfig returns the defaults; Edge, Dial and Encode are the caller's.
+func DefaultFeedConfig() FeedConfig {
+	return FeedConfig{
+		Stream:         DefaultStreamConfig(),
+		Linger:         45 * time.Second,
+		Audit:          30 * time.Second,
+		RingEntries:    256,
+		RingBytes:      64 << 10,
+		TotalRingBytes: 64 << 20,
+	}
+}
+
+// validate reports what cannot work.
+func (c FeedConfig) validate() error {
+	if err := subjects.ValidateEdge(c.Edge); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	switch {
+	case c.Encode == nil:
+		return fmt.Errorf("%w: feed without Encode", ErrConfig)
+	case c.Linger < 0, c.Audit <= 0:
+		return fmt.Errorf("%w: linger must not be negative and audit must be positive", ErrConfig)
+	case c.RingEntries < 1, c.RingBytes < 1, c.TotalRingBytes < 1:
+		return fmt.Errorf("%w: ring bounds must be positive", ErrConfig)
+	}
+	return c.Stream.Validate()
+}
+
+// Subscriber receives what the feed has for its members. Post is called from the feed's loop, one
+// call at a time and in order; it may wait for room but not for the network. The slice is the
+// feed's, so Post copies what it keeps.
+type Subscriber interface {
+	Post(deliveries []Delivery)
+}
+
+// DeliveryKind tells deliveries apart.
+type DeliveryKind uint8
+
+const (
+	// DeliverEvent carries the next entry of a room, for every member.
+	DeliverEvent DeliveryKind = iota
+	// DeliverJoined answers one Join: from here on the ticket's owner is a member. The subscriber
+	// owes a Leave for it, also when the owner has gone meanwhile.
+	DeliverJoined
+	// DeliverReset tells every member of the room that continuity was lost, with the reason.
+	DeliverReset
+)
+
+// Delivery is one thing that a feed tells a subscriber.
+type Delivery struct {
+	Kind   DeliveryKind
+	Room   subjects.Room
+	Entry  continuity.Entry   // DeliverEvent
+	Answer *continuity.Answer // DeliverJoined, DeliverReset; shared, not to be changed
+	Ticket any                // DeliverJoined: as it was given
+}
+
+// Join asks for a room. The answer comes as a Delivery.
+type Join struct {
+	Room   subjects.Room
+	Since  *continuity.Position // nil: from now on
+	Ticket any
+	// CatchUp is true for a member that fell behind and wants what it missed; it is counted already
+	// and owes no further Leave.
+	CatchUp bool
+}
+
+// Feed follows the rooms that this edge's clients are in: it keeps each in order, repairs gaps from
+// the stream and answers joins with proof of what was missed. One loop owns all rooms; methods may
+// be called from any goroutine and never wait.
+type Feed struct {
+	cfg     FeedConfig
+	log     *slog.Logger
+	metrics *feedMetrics
+
+	subscribers []Subscriber
+
+	// Owned by the loop.
+	rules    continuity.Config
+	rooms    map[subjects.Room]*feedRoom
+	byKey    map[string]*feedRoom
+	idle     map[*feedRoom]time.Time
+	outboxes [][]Delivery
+	effects  continuity.Effects
+	rings    int // bytes in all rings
+	round    roundState
+	jobs     []func(context.Context)
+	running  int // jobs under way
+
+	live, control *nats.Conn
+	reader        *directReader
+	messages      chan *nats.Msg
+	results       chan func() // run by the loop
+	workers       sync.WaitGroup
+
+	wake     chan struct{}
+	mu       sync.Mutex // guards requests
+	requests []request
+
+	notReady atomic.Pointer[string]
+}
+
+type request struct {
+	subscriber int
+	leave      bool
+	join       Join
+}
+
+const (
+	liveQueue  = 1 << 16 // live messages waiting for the loop; beyond it NATS drops and tells
+	liveBatch  = 1024    // live messages handled between two looks at other work
+	maxJobs    = 32      // reads of the stream at a time
+	feedBuffer = 4096    // live messages held per room while it syncs or repairs
+)
+
+// NewFeed returns a feed; nothing happens before [Feed.Run].
+func NewFeed(cfg FeedConfig, log *slog.Logger) (*Feed, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	f := &Feed{
+		cfg:      cfg,
+		log:      log,
+		metrics:  newFeedMetrics(cfg.Metrics),
+		rooms:    make(map[subjects.Room]*feedRoom),
+		byKey:    make(map[string]*feedRoom),
+		idle:     make(map[*feedRoom]time.Time),
+		messages: make(chan *nats.Msg, liveQueue),
+		results:  make(chan func(), maxJobs),
+		wake:     make(chan struct{}, 1),
+		rules: continuity.Config{
+			RingEntries: cfg.RingEntries,
+			RingBytes:   cfg.RingBytes,
+			Buffer:      feedBuffer,
+			Encode:      cfg.Encode,
+		},
+	}
+	f.setNotReady("starting")
+	return f, nil
+}
+
+// Subscribe adds a subscriber and returns its number for Join and Leave. Call it before Run.
+func (f *Feed) Subscribe(s Subscriber) int {
+	f.subscribers = append(f.subscribers, s)
+	f.outboxes = append(f.outboxes, nil)
+	return len(f.subscribers) - 1
+}
+
+// Join asks for a room on behalf of a subscriber. It never waits; what is asked before the feed is
+// ready is answered when it is. The caller bounds how much it asks for.
+func (f *Feed) Join(subscriber int, j Join) {
+	f.request(request{subscriber: subscriber, join: j})
+}
+
+// Leave gives up one membership that was answered with DeliverJoined.
+func (f *Feed) Leave(subscriber int, room subjects.Room) {
+	f.request(request{subscriber: subscriber, leave: true, join: Join{Room: room}})
+}
+
+func (f *Feed) request(r request) {
+	f.mu.Lock()
+	f.requests = append(f.requests, r)
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default: // it is awake already
+	}
+}
+
+// Ready returns nil while the feed follows the stream, and otherwise says what it waits for.
+func (f *Feed) Ready() error {
+	if why := f.notReady.Load(); why != nil {
+		return errors.New(*why)
+	}
+	return nil
+}
+
+func (f *Feed) setNotReady(why string) { f.notReady.Store(&why) }
+
+// Run connects, creates or checks the stream, and follows rooms until ctx ends. It waits for a NATS
+// that is not there yet. It returns an error at once when trying again cannot help: a bad
+// configuration, or a stream that the continuity proof cannot rest on.
+func (f *Feed) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer f.workers.Wait()
+	defer cancel()
+
+	var err error
+	if f.live, err = Dial(ctx, f.dialConfig(ctx, "live")); err != nil {
+		return err
+	}
+	defer f.live.Close()
+	if f.control, err = Dial(ctx, f.dialConfig(ctx, "control")); err != nil {
+		return err
+	}
+	defer f.control.Close()
+
+	info, err := f.awaitStream(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	f.reader = newDirectReader(f.control, info.Name)
+	if _, err := f.live.ChanSubscribe(subjects.NudgeWildcard, f.messages); err != nil {
+		return fmt.Errorf("subscribe to nudges: %w", err)
+	}
+	f.follow(info)
+	f.notReady.Store(nil)
+	f.log.Info("following the stream", slog.String("stream", info.Name), slog.String("epoch", info.Epoch))
+	f.loop(ctx)
+	return nil
+}
+
+// awaitStream ensures the stream, however long NATS takes to be there.
+func (f *Feed) awaitStream(ctx context.Context) (StreamInfo, error) {
+	const pause = 500 * time.Millisecond
+	said := ""
+	for {
+		why := ""
+		if !f.live.IsConnected() || !f.control.IsConnected() {
+			why = "NATS is not reachable at " + f.where()
+		} else {
+			attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
+			info, err := EnsureStream(attempt, f.control, f.cfg.Stream, f.log)
+			cancel()
+			if err == nil {
+				return info, nil
+			}
+			if mismatch := (*StreamMismatchError)(nil); errors.As(err, &mismatch) || errors.Is(err, ErrConfig) {
+				return StreamInfo{}, err
+			}
+			why = err.Error()
+		}
+		f.setNotReady(why)
+		if why != said {
+			f.log.Warn("waiting for the stream", slog.String("why", why))
+			said = why
+		}
+		select {
+		case <-ctx.Done():
+			return StreamInfo{}, context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// follow takes what the stream promises as the ground of the proof.
+func (f *Feed) follow(info StreamInfo) {
+	f.rules.Limits = continuity.Limits{
+		Epoch:   info.Epoch,
+		History: int(info.MaxMsgsPerSubject),
+		MaxAge:  info.MaxAge.Milliseconds(),
+	}
+}
+
+func (f *Feed) loop(ctx context.Context) {
+	audit := time.NewTicker(f.cfg.Audit)
+	defer audit.Stop()
+	tidy := time.NewTicker(time.Second)
+	defer tidy.Stop()
+	mark := time.NewTimer(0)
+	defer mark.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-f.messages:
+			f.onLive(m)
+		case <-f.wake:
+			f.onRequests()
+		case apply := <-f.results:
+			apply()
+		case <-audit.C:
+			f.auditAll()
+		case <-tidy.C:
+			f.forgetIdle(time.Now())
+		case <-mark.C:
+			f.start(f.publishMark)
+			mark.Reset(f.markInterval())
+		}
+		f.startRound()
+		f.startJobs(ctx)
+		f.flush()
+	}
+}
+
+// flush hands the subscribers what has gathered, one wake-up each.
+func (f *Feed) flush() {
+	for i, out := range f.outboxes {
+		if len(out) == 0 {
+			continue
+		}
+		f.subscribers[i].Post(out)
+		clear(out)
+		f.outboxes[i] = out[:0]
+		if cap(out) > 4*liveBatch {
+			f.outboxes[i] = nil // a storm's worth is not kept
+		}
+	}
+}
+
+// start queues a read of the stream. It runs beside the loop, at most maxJobs at a time, and brings
+// what it found back with post.
+func (f *Feed) start(job func(context.Context)) { f.jobs = append(f.jobs, job) }
+
+func (f *Feed) startJobs(ctx context.Context) {
+	for len(f.jobs) > 0 && f.running < maxJobs {
+		job := f.jobs[0]
+		f.jobs[0] = nil
+		f.jobs = f.jobs[1:]
+		f.running++
+		f.workers.Go(func() {
+			job(ctx)
+			f.post(ctx, func() { f.running-- })
+		})
+	}
+}
+
+// post runs apply on the loop.
+func (f *Feed) post(ctx context.Context, apply func()) {
+	select {
+	case f.results <- apply:
+	case <-ctx.Done():
+	}
+}
+
+func (f *Feed) dialConfig(ctx context.Context, role string) DialConfig {
+	c := f.cfg.Dial
+	c.Name = "tidings edge " + f.cfg.Edge + " " + role
+	c.Log = f.log
+	c.OnDisconnect = func(error) { f.setNotReady("NATS is not reachable at " + f.where()) }
+	// After any of these something may have been missed: compare all rooms with the stream.
+	c.OnReconnect = func() { f.post(ctx, f.onReconnect) }
+	c.OnSlow = func(*nats.Subscription) { f.post(ctx, f.auditAll) }
+	return c
+}
+
+func (f *Feed) onReconnect() {
+	f.recovered()
+	f.auditAll()
+}
+
+// where names the NATS that the feed talks to.
+func (f *Feed) where() string {
+	if f.cfg.Dial.Server != nil {
+		return "the embedded server"
+	}
+	return f.cfg.Dial.URL
+}
