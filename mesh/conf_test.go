@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -406,7 +407,7 @@ func TestConf_AdministratorMayReconfigure(t *testing.T) {
 	require.Error(t, stream.Purge(t.Context()), "not even the administrator purges by mistake")
 }
 
-func quoted(path string) string { return `"` + path + `"` }
+func quoted(path string) string { return strconv.Quote(path) }
 
 // authority signs certificates for loopback.
 type authority struct {

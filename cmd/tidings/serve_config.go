@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"github.com/tidingsmesh/tidings/authz"
 	"github.com/tidingsmesh/tidings/mesh"
 )
 
@@ -34,6 +35,7 @@ type ServeConfig struct {
 	Schemas string   `group:"Rooms and events" placeholder:"DIR" help:"Folder of JSON Schemas for the application's own event types, beside the built-in catalogue."`
 
 	MaxMessage       Size          `group:"Limits" default:"16KiB" placeholder:"SIZE" help:"One message of a client."`
+	MaxToken         Size          `group:"Limits" default:"8KiB" placeholder:"SIZE" help:"One token; 8KiB is the most."`
 	MaxHandshake     Size          `group:"Limits" default:"8KiB" placeholder:"SIZE" help:"Request line and headers of a handshake."`
 	MaxHeaders       int           `group:"Limits" default:"64" placeholder:"N" help:"Headers of a handshake."`
 	HandshakeTimeout time.Duration `group:"Limits" default:"5s" placeholder:"DURATION" help:"Time for the whole handshake."`
@@ -47,6 +49,7 @@ type ServeConfig struct {
 	TotalBuffer      Size          `group:"Limits" default:"256MiB" placeholder:"SIZE" help:"Queued for all slow clients of this server together."`
 	SlowTimeout      time.Duration `group:"Limits" default:"30s" placeholder:"DURATION" help:"Time without any progress after which a slow client is disconnected."`
 	Ping             time.Duration `group:"Limits" default:"25s" placeholder:"DURATION" help:"Silence after which a client is pinged; stay below the idle timeout of every proxy in between."`
+	PongTimeout      time.Duration `group:"Limits" default:"10s" placeholder:"DURATION" help:"Time for the answer to a ping, after which the connection counts as dead."`
 
 	StreamReplicas   int           `group:"Stream" default:"1" placeholder:"N" help:"Copies of the stream: 1, 3 or 5. More than 1 needs a NATS cluster."`
 	StreamMaxAge     time.Duration `group:"Stream" default:"24h" placeholder:"DURATION" help:"How long events are kept: the longest absence that can be caught up."`
@@ -62,6 +65,17 @@ type ServeConfig struct {
 // hasKey says whether any token could be verified.
 func (c *ServeConfig) hasKey() bool {
 	return c.JWTSecret != "" || len(c.JWTKey) > 0 || c.JWKS != ""
+}
+
+// tokens is the part of the configuration that says which tokens are accepted.
+func (c *ServeConfig) tokens() authz.Config {
+	cfg := authz.DefaultConfig()
+	cfg.Secret = []byte(c.JWTSecret)
+	cfg.KeyFiles = c.JWTKey
+	cfg.JWKSURL = string(c.JWKS)
+	cfg.Audience, cfg.Issuer = c.Audience, c.Issuer
+	cfg.Leeway = c.Leeway
+	return cfg
 }
 
 // stream is the part of the configuration that says what is kept.

@@ -28,13 +28,8 @@ import (
 
 // serve starts what c describes and blocks until ctx ends and everything has stopped, in the reverse order of its start.
 func serve(ctx context.Context, c ServeConfig, log *slog.Logger, out io.Writer) error {
-	// The first signal ended ctx; a second one cuts the orderly end short.
-	hard, stop := context.WithCancel(context.Background())
-	defer stop()
-	context.AfterFunc(ctx, func() {
-		again, _ := signal.NotifyContext(hard, os.Interrupt, syscall.SIGTERM)
-		context.AfterFunc(again, stop)
-	})
+	hard, release := secondSignal(ctx)
+	defer release()
 
 	if c.Dev && c.JWTSecret == "" {
 		c.JWTSecret = Secret(rand.Text() + rand.Text())
@@ -145,6 +140,22 @@ func serve(ctx context.Context, c ServeConfig, log *slog.Logger, out io.Writer) 
 	return err
 }
 
+// secondSignal returns a context that ends with the first signal after ctx has ended: the orderly end is then cut short.
+// One more signal ends the process.
+func secondSignal(ctx context.Context) (hard context.Context, release func()) {
+	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	unhook := context.AfterFunc(ctx, func() {
+		again, forget := signal.NotifyContext(hard, os.Interrupt, syscall.SIGTERM)
+		<-again.Done()
+		forget()
+		cancel()
+	})
+	return hard, func() {
+		unhook()
+		cancel()
+	}
+}
+
 // listen opens a port and says what to do when it is taken.
 func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	var lc net.ListenConfig
@@ -166,6 +177,7 @@ func (c *ServeConfig) edge() edge.Config {
 	cfg.Drain = c.Drain
 	l := &cfg.Limits
 	l.Message = int(c.MaxMessage)
+	l.Token = int(c.MaxToken)
 	l.Handshake = int(c.MaxHandshake)
 	l.Headers = c.MaxHeaders
 	l.HandshakeTimeout = c.HandshakeTimeout
@@ -179,6 +191,7 @@ func (c *ServeConfig) edge() edge.Config {
 	l.TotalBuffer = int(c.TotalBuffer)
 	l.SlowTimeout = c.SlowTimeout
 	l.Ping = c.Ping
+	l.PongTimeout = c.PongTimeout
 	return cfg
 }
 

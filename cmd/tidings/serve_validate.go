@@ -85,6 +85,7 @@ func (c *ServeConfig) validate(o origins) error {
 
 	const most = 1_000_000
 	check("max-message", between(c.MaxMessage, Kibibyte, Mebibyte))
+	check("max-token", between(c.MaxToken, 256*Byte, authz.MaxTokenBytes*Byte))
 	check("max-handshake", between(c.MaxHandshake, Kibibyte, Mebibyte))
 	check("max-headers", between(c.MaxHeaders, 8, 1000))
 	check("handshake-timeout", between(c.HandshakeTimeout, 100*time.Millisecond, time.Minute))
@@ -104,6 +105,7 @@ func (c *ServeConfig) validate(o origins) error {
 	}
 	check("slow-timeout", between(c.SlowTimeout, time.Second, time.Hour))
 	check("ping", between(c.Ping, time.Second, time.Hour))
+	check("pong-timeout", between(c.PongTimeout, 100*time.Millisecond, time.Minute))
 
 	if c.StreamReplicas != 1 && c.StreamReplicas != 3 && c.StreamReplicas != 5 {
 		check("stream-replicas", fmt.Errorf("%d is not 1, 3 or 5", c.StreamReplicas))

@@ -20,7 +20,7 @@ func TestToken_IsAcceptedByAServerWithTheSameSettings(t *testing.T) {
 	require.Regexp(t, `^[\w-]+\.[\w-]+\.[\w-]+\n$`, got.stdout)
 
 	server := ServeConfig{JWTSecret: testSecret, Audience: "app", Issuer: "tests", Leeway: time.Second}
-	verifier, err := authz.NewVerifier(server.authz(), slog.New(slog.DiscardHandler))
+	verifier, err := authz.NewVerifier(server.tokens(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	token := strings.TrimSpace(got.stdout)
 	principal, err := verifier.Verify(t.Context(), token, time.Now())

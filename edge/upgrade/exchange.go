@@ -23,10 +23,7 @@ func (a *Acceptor) handle(ctx context.Context, conn net.Conn) {
 		a.end(ctx, answer, refusal, nil)
 		return
 	}
-	buffer, ok := a.buffers.Get().(*[]byte)
-	if !ok {
-		return // the pool holds nothing else
-	}
+	buffer := a.buffers.Get().(*[]byte) //nolint:errcheck // the pool holds nothing else
 	defer a.buffers.Put(buffer)
 	n, size, refusal := a.readHead(conn, *buffer)
 	if refusal != nil {

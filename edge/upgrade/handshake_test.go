@@ -13,14 +13,16 @@ import (
 	"github.com/tidingsmesh/tidings/edge/upgrade"
 )
 
-// eachWay runs a test with the request sent as a whole, in single bytes, and
-// with a frame glued to it.
-func eachWay(t *testing.T, test func(t *testing.T, bytewise, glued bool)) {
-	t.Helper()
-	t.Run("whole", func(t *testing.T) { t.Parallel(); test(t, false, false) })
-	t.Run("bytewise", func(t *testing.T) { t.Parallel(); test(t, true, false) })
-	t.Run("glued", func(t *testing.T) { t.Parallel(); test(t, false, true) })
-	t.Run("bytewise and glued", func(t *testing.T) { t.Parallel(); test(t, true, true) })
+// ways are how each request is sent: as a whole or in single bytes, with or
+// without a frame glued to it.
+var ways = []struct {
+	name            string
+	bytewise, glued bool
+}{
+	{"whole", false, false},
+	{"in single bytes", true, false},
+	{"with a frame", false, true},
+	{"with a frame, in single bytes", true, true},
 }
 
 func TestAcceptor_AdmitsHandshakesAndLosesNoByteAfterThem(t *testing.T) {
@@ -66,16 +68,16 @@ func TestAcceptor_AdmitsHandshakesAndLosesNoByteAfterThem(t *testing.T) {
 			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: tidings.v1"), "app.example.org", "https://app.example.org", ""},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			eachWay(t, func(t *testing.T, bytewise, glued bool) {
+		for _, way := range ways {
+			t.Run(test.name+", "+way.name, func(t *testing.T) {
+				t.Parallel()
 				s := serve(t, nil)
 				client := s.dial(t)
 				data := test.request
-				if glued {
+				if way.glued {
 					data += string(hello)
 				}
-				send(t, client, data, bytewise)
+				send(t, client, data, way.bytewise)
 				conn := s.delivered(t)
 				got := readAnswer(t, client)
 				assert.Equal(t, http.StatusSwitchingProtocols, got.StatusCode)
@@ -93,10 +95,10 @@ func TestAcceptor_AdmitsHandshakesAndLosesNoByteAfterThem(t *testing.T) {
 					RemoteAddr: local.AddrPort().Addr(),
 				}, conn.Request)
 				assert.IsType(t, &net.TCPConn{}, conn.Conn)
-				if !glued {
+				if !way.glued {
 					assert.Nil(t, conn.Early)
-					send(t, client, string(hello), bytewise)
-				} else if !bytewise {
+					send(t, client, string(hello), way.bytewise)
+				} else if !way.bytewise {
 					assert.Equal(t, hello, conn.Early)
 				}
 				assertNext(t, hello, conn)
@@ -108,7 +110,7 @@ func TestAcceptor_AdmitsHandshakesAndLosesNoByteAfterThem(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, "\x81\x02hi", string(frame))
 			})
-		})
+		}
 	}
 }
 
@@ -219,16 +221,16 @@ func TestAcceptor_RefusesBadHandshakes(t *testing.T) {
 		{"Bearer with a quote", plus(`Authorization: Bearer "a"`), 401, upgrade.ReasonToken},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			eachWay(t, func(t *testing.T, bytewise, glued bool) {
+		for _, way := range ways {
+			t.Run(test.name+", "+way.name, func(t *testing.T) {
+				t.Parallel()
 				s := serve(t, nil)
 				client := s.dial(t)
 				data := test.request
-				if glued {
+				if way.glued {
 					data += string(hello)
 				}
-				send(t, client, data, bytewise)
+				send(t, client, data, way.bytewise)
 				got := readAnswer(t, client)
 				assert.Equal(t, test.status, got.StatusCode)
 				assert.Equal(t, test.reason, s.refused(t))
@@ -249,29 +251,29 @@ func TestAcceptor_RefusesBadHandshakes(t *testing.T) {
 				require.Error(t, err, "closed")
 				assert.Empty(t, s.conns)
 			})
-		})
+		}
 	}
 }
 
 func TestAcceptor_LimitsTheHead(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{8191, 8192, 8193} {
-		t.Run(fmt.Sprintf("%d bytes", n), func(t *testing.T) {
-			t.Parallel()
-			eachWay(t, func(t *testing.T, bytewise, glued bool) {
+		for _, way := range ways {
+			t.Run(fmt.Sprintf("%d bytes", n)+", "+way.name, func(t *testing.T) {
+				t.Parallel()
 				padding := strings.Repeat("x", n-len(plus("X: ")))
-				assertLimit(t, plus("X: "+padding), n <= 8192, upgrade.ReasonHeadTooLarge, bytewise, glued)
+				assertLimit(t, plus("X: "+padding), n <= 8192, upgrade.ReasonHeadTooLarge, way.bytewise, way.glued)
 			})
-		})
+		}
 	}
 	for _, n := range []int{63, 64, 65} {
-		t.Run(fmt.Sprintf("%d headers", n), func(t *testing.T) {
-			t.Parallel()
-			eachWay(t, func(t *testing.T, bytewise, glued bool) {
+		for _, way := range ways {
+			t.Run(fmt.Sprintf("%d headers", n)+", "+way.name, func(t *testing.T) {
+				t.Parallel()
 				more := strings.Repeat("X: y\r\n", n-7)
-				assertLimit(t, with("Version: 13\r\n", "Version: 13\r\n"+more), n <= 64, upgrade.ReasonTooManyHeaders, bytewise, glued)
+				assertLimit(t, with("Version: 13\r\n", "Version: 13\r\n"+more), n <= 64, upgrade.ReasonTooManyHeaders, way.bytewise, way.glued)
 			})
-		})
+		}
 	}
 }
 

@@ -3,10 +3,12 @@ package upgrade_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -134,6 +136,40 @@ func TestAcceptor_GivesAHandshakeFiveSecondsInTotal(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAcceptor_CountsTheTLSHandshakeIntoTheTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		refusals := make(chan string, 2)
+		cfg := upgrade.DefaultConfig()
+		cfg.Deliver = func(upgrade.Conn) {}
+		cfg.OnRefuse = func(reason string) { refusals <- reason }
+		a, err := upgrade.New(cfg, quiet())
+		require.NoError(t, err)
+		ln := newPipeListener()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		served := make(chan error, 1)
+		go func() { served <- a.Serve(ctx, tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12})) }()
+
+		began := time.Now()
+		for _, hold := range []bool{true, false} {
+			client, ok := ln.dial()
+			require.True(t, ok)
+			_, err = io.WriteString(client, "\x16\x03\x01\x02") // a ClientHello begins
+			require.NoError(t, err)
+			if !hold {
+				synctest.Wait()
+				cancel()
+			}
+			_, err = io.ReadAll(client)
+			require.NoError(t, err)
+			assert.Equal(t, upgrade.ReasonTLS, <-refusals)
+			assert.Equal(t, 5*time.Second, time.Since(began))
+		}
+		require.NoError(t, <-served)
+	})
 }
 
 func TestAcceptor_AdmitsAHandshakeJustInTime(t *testing.T) {
@@ -339,4 +375,29 @@ func TestHTTPListener_RefusesWhatNoServerTakes(t *testing.T) {
 		_, err := b.acceptor.HTTPListener().Accept()
 		require.ErrorIs(t, err, net.ErrClosed)
 	})
+}
+
+// TestAcceptor_KeepsConcurrentHandshakesApart would see a pooled buffer that is
+// used by two connections.
+func TestAcceptor_KeepsConcurrentHandshakesApart(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(cfg *upgrade.Config) { cfg.MaxPending = 16 })
+	const clients = 300
+	var wg sync.WaitGroup
+	for i := range clients {
+		client := s.dial(t)
+		name := "c" + strconv.Itoa(i) + ".example.com"
+		wg.Go(func() {
+			data := strings.ReplaceAll(plus("Authorization: Bearer "+name), "server.example.com", name) + name
+			_, err := io.WriteString(client, data)
+			assert.NoError(t, err)
+		})
+	}
+	for range clients {
+		conn := s.delivered(t)
+		assert.Equal(t, conn.Request.Host, conn.Request.Token)
+		assert.Equal(t, "http://"+conn.Request.Host, conn.Request.Origin)
+		assert.Equal(t, conn.Request.Host, string(conn.Early))
+	}
+	wg.Wait()
 }

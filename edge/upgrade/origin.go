@@ -18,7 +18,10 @@ type hostPort struct {
 // punycode. Everything else a URI would allow (escapes, user names, zones,
 // empty ports) no browser sends, and it is refused.
 func parseHostPort(s string) (hostPort, bool) {
-	name, port, hasPort := s, "", false
+	var (
+		name, port string
+		hasPort    bool
+	)
 	if strings.HasPrefix(s, "[") {
 		end := strings.IndexByte(s, ']')
 		if end < 0 {

@@ -25,10 +25,13 @@ import (
 )
 
 // ProcessConfig says how to start a nats-server process. The listen address,
-// the monitoring port and the store are always the test's own.
+// the monitoring port and the store are always the test's own, also when a
+// configuration file says something else.
 type ProcessConfig struct {
-	Name   string   // server name; default from the test
-	Config string   // configuration file; default: JetStream on, nothing else
+	Name string // server name; default from the test
+	// Config is a configuration file, which finds its store in the environment
+	// as TIDINGS_NATS_STORE. Default: JetStream on, nothing else.
+	Config string
 	Args   []string // further flags
 	Env    []string // further environment, KEY=value
 	TLS    bool     // whether clients speak TLS
@@ -76,10 +79,14 @@ func newProcess(t testing.TB, cfg ProcessConfig) *Process {
 	}
 	p.args = []string{
 		"-n", cfg.Name, "-a", "127.0.0.1", "-p", strconv.Itoa(ports[0]),
-		"-m", strconv.Itoa(ports[1]), "-js", "-sd", filepath.Join(t.TempDir(), cfg.Name),
+		"-m", strconv.Itoa(ports[1]),
 	}
+	store := filepath.Join(t.TempDir(), cfg.Name)
 	if cfg.Config != "" {
 		p.args = append(p.args, "-c", cfg.Config)
+		p.cfg.Env = append([]string{"TIDINGS_NATS_STORE=" + strconv.Quote(store)}, cfg.Env...)
+	} else {
+		p.args = append(p.args, "-js", "-sd", store)
 	}
 	p.args = append(p.args, cfg.Args...)
 
