@@ -13,7 +13,7 @@ LINT_VERSION := v2.15.0
 LINT := $(TOOLS)/golangci-lint-$(LINT_VERSION)
 
 # Folders with a package.json whose modules the tests need.
-NODE_FOLDERS :=
+NODE_FOLDERS := docs/examples/node
 NODE_MODULES := $(addsuffix /node_modules,$(NODE_FOLDERS))
 
 # A tag names a release; without one the binary tells its commit.

@@ -89,7 +89,7 @@ func serve(ctx context.Context, c ServeConfig, log *slog.Logger, out io.Writer) 
 	web := http.NewServeMux()
 	web.Handle("/schemas/", schemas.Handler())
 	if c.Dev {
-		dev, err := newDevPage(ctx, c, dial, log)
+		dev, err := newDevPage(ctx, c, schemas, dial, log)
 		if err != nil {
 			return err
 		}
@@ -131,7 +131,7 @@ func serve(ctx context.Context, c ServeConfig, log *slog.Logger, out io.Writer) 
 	log.Info("serving", slog.String("edge", cfg.Name), slog.String("http", browsers.Addr().String()),
 		slog.String("admin", operators.Addr().String()), slog.String("nats", URL(workers).String()))
 	if c.Dev {
-		if err := c.printDev(out, browsers.Addr(), operators.Addr(), workers); err != nil {
+		if err := c.printDev(out, program(), browsers.Addr(), operators.Addr(), workers); err != nil {
 			return err
 		}
 	}
@@ -158,7 +158,8 @@ func secondSignal(ctx context.Context) (hard context.Context, release func()) {
 
 // listen opens a port and says what to do when it is taken.
 func listen(ctx context.Context, flag, address string) (net.Listener, error) {
-	var lc net.ListenConfig
+	// Pings of the protocol find dead clients; the kernel's keep-alive would cost four system calls a connection.
+	lc := net.ListenConfig{KeepAlive: -1}
 	ln, err := lc.Listen(ctx, "tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):

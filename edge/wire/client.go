@@ -48,8 +48,9 @@ type Position struct {
 	TS    int64  `json:"ts,omitempty"`
 }
 
-// maxSafe is the largest integer that every JSON implementation keeps: 2^53.
-const maxSafe = 1 << 53
+// maxSafe is the largest integer that every JSON implementation tells from its neighbours
+// (RFC 8259, section 6).
+const maxSafe = 1<<53 - 1
 
 // UnmarshalJSON reads a position. It must be an object; a member of it that cannot be true (a
 // negative, broken or too large number) makes the whole position zero, which the edge answers with
@@ -76,7 +77,7 @@ func (p *Position) UnmarshalJSON(b []byte) error {
 	if raw.ID != nil && json.Unmarshal(raw.ID, &got.ID) != nil {
 		return nil
 	}
-	if raw.TS != nil && json.Unmarshal(raw.TS, &got.TS) != nil {
+	if raw.TS != nil && json.Unmarshal(raw.TS, &got.TS) != nil || got.TS < 0 || got.TS > maxSafe {
 		return nil
 	}
 	*p = got
@@ -98,8 +99,8 @@ func PositionOf(p continuity.Position) Position {
 
 // UnmarshalJSON reads an object or a bare name.
 func (r *RoomRef) UnmarshalJSON(b []byte) error {
+	*r = RoomRef{} // a member that is given twice is decoded into what the first one left
 	if len(b) > 0 && b[0] == '"' {
-		r.Since = nil
 		return json.Unmarshal(b, &r.Room)
 	}
 	type plain RoomRef
@@ -111,7 +112,7 @@ func (r *RoomRef) UnmarshalJSON(b []byte) error {
 // error.
 func DecodeClient(b []byte) (ClientFrame, error) {
 	var f ClientFrame
-	if b = bytes.TrimSpace(b); len(b) == 0 || b[0] != '{' {
+	if b = bytes.TrimLeft(b, " \t\r\n"); len(b) == 0 || b[0] != '{' {
 		return f, &FrameError{"a frame is one JSON object"}
 	}
 	if err := json.Unmarshal(b, &f); err != nil {

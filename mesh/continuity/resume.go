@@ -85,7 +85,8 @@ type History struct {
 
 // Fetched takes what was read from a sequence on (inclusive), and keeps what fits in the ring.
 // through is what [Room.Wanted] was when the read began: nothing up to it is missing that the stream
-// still has. first is read after the messages. The history keeps messages.
+// still has. first is read after the messages; it may be zero when one page brought them all and the
+// first of them is at from. The history keeps messages.
 func (r *Room) Fetched(from, through uint64, messages []Message, first FirstStored) History {
 	h := History{
 		epoch: r.epoch, from: from, through: through,
@@ -101,13 +102,13 @@ func (r *Room) Fetched(from, through uint64, messages []Message, first FirstStor
 		h.entries = append(h.entries, e)
 		h.through = max(h.through, m.Seq)
 	}
-	// A read of several pages can be overtaken by the removal of what it has not come to. When that
-	// happened it went on at the oldest of all the messages that a room keeps.
-	whole := h.entries
-	if keeps := r.cfg.Limits.History; keeps > 0 && len(whole) > keeps {
-		whole = whole[len(whole)-keeps:]
+	// A read of several pages can be overtaken by the removal of what it has not come to. Then it went
+	// on at the oldest of as many as a room keeps, or at what the stream still has.
+	i, _ := slices.BinarySearchFunc(h.entries, first.Seq, bySeq)
+	if keeps := r.cfg.Limits.History; keeps > 0 {
+		i = max(i, len(h.entries)-keeps)
 	}
-	r.ring.prepend(whole, r.cfg.RingEntries, r.cfg.RingBytes)
+	r.ring.prepend(h.entries[i:], r.cfg.RingEntries, r.cfg.RingBytes)
 	return h
 }
 
@@ -155,7 +156,7 @@ func (l Limits) prove(pos Position, messages []Message, first FirstStored, now i
 		return ReasonEpoch // older messages are there, but not the one the client names
 	case l.History > 0 && len(newer) >= l.History:
 		return ReasonTruncated // even if anchored: a read of several pages can be overtaken
-	case n > 0:
+	case n > 0 && first.Seq <= pos.Seq:
 		return ""
 	case pos.TS > now+l.slack():
 		return ReasonPosition
@@ -164,7 +165,7 @@ func (l Limits) prove(pos Position, messages []Message, first FirstStored, now i
 	case first.Seq <= pos.Seq && pos.ID != "":
 		return ReasonEpoch // nothing can have removed the message that the client names
 	case first.Seq <= pos.Seq:
-		return ""
+		return "" // it names none
 	case first.Time <= 0, first.Time > pos.TS-l.slack():
 		return ReasonTruncated // the size limit removed messages stored after the position was valid
 	case len(newer) > 0 && newer[0].Time < pos.TS-l.slack():

@@ -129,21 +129,27 @@ func (r *Room) knownAt() int64 { return max(r.validAt, r.head.time) }
 // Sync gives the room its first snapshot: last is its newest message at or after the fence was
 // stored, nil when it has none. Live messages must have been arriving since before the fence.
 func (r *Room) Sync(last *Message, fence uint64, now int64, out *Effects) {
-	r.restart(last, fence, now)
+	r.snapshot(last, fence, now)
 	r.drain(now, out)
 }
 
-// restart begins to follow the room at its newest message, whatever came before.
-func (r *Room) restart(last *Message, fence uint64, now int64) {
-	r.epoch, r.mode, r.lost = r.cfg.Limits.Epoch, live, ""
-	r.head, r.gone = mark{seq: fence, time: now}, false
+// snapshot begins to follow the room at its newest message as of a fence.
+func (r *Room) snapshot(last *Message, fence uint64, now int64) {
+	head := mark{seq: fence, time: now}
 	if last != nil {
-		r.head = markOf(*last)
+		head = markOf(*last)
 	}
-	r.sent, r.wanted = r.head.seq, r.head.seq
-	r.fence, r.tail, r.tailFence = fence, 0, 0
-	r.validAt, r.audited = now, 0
-	r.ring.reset(r.head)
+	r.restart(head)
+	r.fence, r.validAt = fence, now
+}
+
+// restart begins to follow the room at head, whatever came before.
+func (r *Room) restart(head mark) {
+	r.epoch, r.mode, r.lost = r.cfg.Limits.Epoch, live, ""
+	r.head, r.gone = head, false
+	r.sent, r.wanted, r.fence = head.seq, head.seq, head.seq
+	r.tail, r.tailFence, r.validAt, r.audited = 0, 0, 0, 0
+	r.ring.reset(head)
 }
 
 // Live takes a message from the live subject.
@@ -259,7 +265,7 @@ func (r *Room) lose(reason Reason, out *Effects) {
 
 // Repaired takes what was read for a repair: every message of the room from [Room.Head] on, in
 // order. through is what [Room.Wanted] was when the read began; a fresh read that ends before it
-// shows that the stream lost something. first is read after the messages.
+// shows that the stream lost something. first is as in [Room.Fetched].
 func (r *Room) Repaired(history []Message, through uint64, first FirstStored, now int64, out *Effects) {
 	if r.mode != repairing {
 		return
@@ -285,11 +291,11 @@ func (r *Room) Repaired(history []Message, through uint64, first FirstStored, no
 		}
 		r.gone = n == 0 && !r.head.isFence()
 	case n > 0:
-		r.restart(&history[n-1], history[n-1].Seq, now)
+		r.restart(markOf(history[n-1]))
 		out.Reset = reason
 	default:
 		// The room is empty. The stream's oldest message is not the room's and serves as the fence.
-		r.restart(nil, first.Seq, now)
+		r.restart(mark{seq: first.Seq, time: first.Time})
 		out.Reset = reason
 	}
 	r.drain(now, out)
@@ -324,7 +330,7 @@ func (r *Room) Audit(last *Message, fence uint64, now int64, out *Effects) {
 		fence < r.audited,
 		last != nil && last.Seq == r.head.seq && last.ID != r.head.id,
 		last != nil && last.Seq < r.head.seq && r.head.seq <= fence && !(isFence && r.cfg.Limits.mayHaveAged(last.Time, now)):
-		r.restart(last, fence, now)
+		r.snapshot(last, fence, now)
 		out.Reset = ReasonEpoch
 	case last != nil && last.Seq > r.head.seq:
 		r.repair(out)
