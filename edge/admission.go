@@ -9,7 +9,7 @@ import (
 type admission struct {
 	perUser, perAddress int
 
-	mu        sync.Mutex
+	mu        sync.Mutex // guards both
 	users     map[string]int
 	addresses map[netip.Addr]int
 }
@@ -47,6 +47,13 @@ func (a *admission) leaveUser(user string) {
 	leave(a.users, user)
 }
 
+// addressFull reports whether an address has its share, without counting.
+func (a *admission) addressFull(addr netip.Addr) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.addresses[addr] >= a.perAddress
+}
+
 func enter[K comparable](counts map[K]int, key K, limit int) bool {
 	if counts[key] >= limit {
 		return false
@@ -61,11 +68,4 @@ func leave[K comparable](counts map[K]int, key K) {
 		return
 	}
 	counts[key]--
-}
-
-// addressFull reports whether an address has its share, without counting.
-func (a *admission) addressFull(addr netip.Addr) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.addresses[addr] >= a.perAddress
 }

@@ -113,6 +113,9 @@ func (c Config) Validate() error {
 			wrong = append(wrong, fmt.Errorf("%s is %d, want at least 1", name, n))
 		}
 	}
+	if c.Path == "/" && c.Handler != nil {
+		wrong = append(wrong, errors.New("path / leaves nothing to the handler"))
+	}
 	if c.Feed == nil || c.Verifier == nil {
 		wrong = append(wrong, errors.New("feed and verifier are required"))
 	}
@@ -148,3 +151,7 @@ func (c Config) Validate() error {
 	}
 	return nil
 }
+
+// kernelTimeout is when the kernel gives up a connection that takes nothing. The edge's own timer
+// comes first, because it can say why.
+func (c *Config) kernelTimeout() time.Duration { return c.Limits.SlowTimeout + 5*time.Second }

@@ -30,7 +30,7 @@ func newDirectSocket(conn net.Conn, s *session, tasks *sync.WaitGroup) (*directS
 	if err != nil {
 		return nil, false
 	}
-	tuneSocket(raw)
+	tuneSocket(tcp, s.shard.edge.cfg.kernelTimeout())
 	return &directSocket{conn: tcp, raw: raw, session: s, tasks: tasks}, true
 }
 
@@ -91,10 +91,16 @@ func (d *directSocket) write(b []byte) (n int, err error) {
 
 func (d *directSocket) await() {
 	d.tasks.Go(func() {
+		// While it waits it holds the connection's lock for writing. The loop does not write meanwhile:
+		// there is a backlog until the note.
 		_ = d.raw.Write(func(fd uintptr) bool {
 			poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}} //nolint:gosec // a descriptor fits
-			n, err := unix.Poll(poll, 0)
-			return n > 0 || err != nil && err != unix.EINTR
+			for {
+				n, err := unix.Poll(poll, 0)
+				if err != unix.EINTR {
+					return n != 0
+				}
+			}
 		})
 		d.session.shard.inbox.post(note{kind: noteWritable, session: d.session})
 	})

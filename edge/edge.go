@@ -115,40 +115,41 @@ func (e *Edge) Run(ctx, hard context.Context, listener net.Listener) error {
 		loops.start(fail, func() error { s.run(loopCtx); return nil })
 		drivers.start(fail, func() error { s.driver.run(); return nil })
 	}
-	web := e.webServer()
+	var requests sync.WaitGroup
+	web := e.webServer(&requests)
 	servers.start(fail, func() error { return e.acceptor.Serve(acceptCtx, listener) })
 	servers.start(fail, func() error { return ignoreClosed(web.Serve(e.acceptor.HTTPListener())) })
 
 	select {
 	case <-ctx.Done():
 	case <-failed.Done():
-		e.log.Error("shutting down", errAttr(context.Cause(failed)))
 	}
 
 	// The orderly shutdown. Each step needs the ones before it.
 	e.draining.Store(true)                               // 1. not ready: new clients go elsewhere
-	e.tell(command{drain: true})                         // 2. those who are here are asked to move
+	e.tell(commandDrain)                                 // 2. those who are here are asked to move
 	e.waitEmpty(e.cfg.Drain, hard.Done(), failed.Done()) // 3. and get the time for it
 	stopAccepting()                                      // 4. no connection is accepted
-	e.tell(command{close: true})                         // 5. who is left is told so, with 4503
+	e.tell(commandClose)                                 // 5. who is left is told so, with 4503
 	e.waitEmpty(lingerDeadline, hard.Done(), nil)        // 6. and has a moment to read it
 	_ = web.Close()                                      // 7. plain requests end
 	err := servers.wait()
-	e.background.Wait()        // 8. no token is being checked
-	e.tell(command{cut: true}) // 9. no connection is left
+	requests.Wait()
+	e.tell(commandCut) // 8. no connection is left
 	e.waitEmpty(time.Hour, nil, nil)
 	for _, s := range e.shards {
-		s.driver.stop() // 10. nobody reads
+		s.driver.stop() // 9. nobody reads
 	}
 	err = errors.Join(err, drivers.wait())
-	stopFeed() // 11. the mesh is left
+	stopFeed() // 10. the mesh is left, and no token is being checked
 	err = errors.Join(err, feed.wait())
-	stopLoops() // 12. nothing is sent
+	e.background.Wait()
+	stopLoops() // 11. nothing is sent
 	return errors.Join(err, loops.wait())
 }
 
 // lingerDeadline is a little longer than a shard gives a closing client.
-const lingerDeadline = (lingerSeconds + 2) * time.Second
+const lingerDeadline = linger + 2*time.Second
 
 // tell gives every shard a command.
 func (e *Edge) tell(c command) {
@@ -174,15 +175,28 @@ func (e *Edge) waitEmpty(d time.Duration, hurry, failed <-chan struct{}) {
 	}
 }
 
-// webServer serves what is no WebSocket.
-func (e *Edge) webServer() *http.Server {
+// webServer serves what is no WebSocket. requests counts its connections and what is made of them.
+func (e *Edge) webServer(requests *sync.WaitGroup) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle(e.cfg.Path, e.acceptor)
 	if e.cfg.Handler != nil {
 		mux.Handle("/", e.cfg.Handler)
 	}
 	return &http.Server{
-		Handler:           mux,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			requests.Add(1) // beside its connection, which an upgrade takes away
+			defer requests.Done()
+			mux.ServeHTTP(w, r)
+		}),
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				requests.Add(1)
+			case http.StateClosed, http.StateHijacked:
+				requests.Done()
+			case http.StateActive, http.StateIdle:
+			}
+		},
 		ReadHeaderTimeout: e.cfg.Limits.HandshakeTimeout,
 		IdleTimeout:       time.Minute,
 		ErrorLog:          slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
@@ -203,9 +217,13 @@ func (e *Edge) check(ctx context.Context, r *upgrade.Request) *upgrade.Refusal {
 	if r.Token == "" {
 		return nil
 	}
-	p, err := e.cfg.Verifier.Verify(ctx, r.Token, time.Now())
-	if err != nil {
-		return &upgrade.Refusal{Status: http.StatusUnauthorized, Reason: "token", Message: e.countDenial(err)}
+	p, no := e.verify(ctx, r.Token)
+	switch {
+	case no == nil:
+	case no.code == uint16(wire.CodeUnauthorized):
+		return &upgrade.Refusal{Status: http.StatusUnauthorized, Reason: upgrade.ReasonToken, Message: no.reason}
+	default:
+		return &upgrade.Refusal{Status: http.StatusServiceUnavailable, Reason: "keys", Message: no.reason, RetryAfter: retryAfter}
 	}
 	r.Value = &p
 	return nil
@@ -215,21 +233,16 @@ func (e *Edge) check(ctx context.Context, r *upgrade.Request) *upgrade.Refusal {
 func (e *Edge) deliver(conn upgrade.Conn) {
 	s := e.shards[e.next.Add(1)%uint32(len(e.shards))] //nolint:gosec // a handful of shards
 	c := &session{
-		shard:   s,
-		reader:  frames.NewReader(e.cfg.Limits.Message),
-		address: conn.Request.RemoteAddr,
+		shard:    s,
+		reader:   frames.NewReader(e.cfg.Limits.Message),
+		address:  conn.Request.RemoteAddr,
+		admitted: e.admission.enterAddress(conn.Request.RemoteAddr),
 	}
 	c.preset, _ = conn.Request.Value.(*authz.Principal)
-	if !e.admission.enterAddress(c.address) {
-		_ = conn.SetDeadline(time.Now().Add(time.Second)) // one frame into an empty socket
-		_, _ = conn.Write(frames.AppendClose(nil, 4429, limitReason("connections per address", e.cfg.Limits.PerAddress)))
-		_ = conn.Close()
-		return
-	}
 	e.open.Add(1)
 	e.metrics.opened.Inc()
 	e.metrics.connections.Inc()
-	c.seen.Store(e.seconds())
+	c.seen.Store(e.ticks())
 	s.driver.attach(conn, c)
 }
 
@@ -244,9 +257,13 @@ func (e *Edge) left() {
 	}
 }
 
-// verify checks the token of a frame.
-func (e *Edge) verify(token string) (authz.Principal, *refusal) {
-	p, err := e.cfg.Verifier.Verify(e.ctx, token, time.Now())
+// verify checks a token.
+func (e *Edge) verify(ctx context.Context, token string) (authz.Principal, *refusal) {
+	if limit := e.cfg.Limits.Token; len(token) > limit {
+		e.metrics.tokens.WithLabelValues(authz.RuleTooLarge).Inc()
+		return authz.Principal{}, &refusal{uint16(wire.CodeUnauthorized), "token refused: " + limitText("bytes of a token", limit)}
+	}
+	p, err := e.cfg.Verifier.Verify(ctx, token, time.Now())
 	if err == nil {
 		return p, nil
 	}
@@ -269,12 +286,9 @@ func (e *Edge) countDenial(err error) string {
 	return "token refused: " + denial.Reason
 }
 
-// seconds is the edge's clock for timers: whole seconds since it started, from 1 on.
-func (e *Edge) seconds() uint32 { return e.second(time.Now()) }
-
-func (e *Edge) second(t time.Time) uint32 {
-	const century = 100 * 365 * 24 * time.Hour
-	return 1 + uint32(min(max(t.Sub(e.started), 0), century)/time.Second)
+// ticks is the edge's clock for timers: whole ticks since it started, from 1 on.
+func (e *Edge) ticks() uint32 {
+	return 1 + uint32(time.Since(e.started)/tick) //nolint:gosec // enough for 34 years
 }
 
 func (e *Edge) sessionID() string { return strings.ToLower(rand.Text()[:16]) }

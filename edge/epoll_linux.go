@@ -131,9 +131,13 @@ func (d *epollDriver) attach(conn upgrade.Conn, s *session) {
 		s.shard.inbox.post(note{kind: noteGone, session: s})
 		return
 	}
-	tuneDescriptor(fd)
+	tuneDescriptor(fd, s.shard.edge.cfg.kernelTimeout())
+	var extra uint32
 	if len(conn.Early) > 0 {
 		s.receive(conn.Early) // before the reader sees the descriptor
+		// The answer may have filled the socket and asked to be woken before there was anybody to
+		// do so. This wakes the session in any case.
+		extra = unix.EPOLLOUT
 	}
 	d.mu.Lock()
 	for fd >= len(d.table) {
@@ -141,7 +145,7 @@ func (d *epollDriver) attach(conn upgrade.Conn, s *session) {
 	}
 	d.table[fd] = s
 	d.mu.Unlock()
-	d.watch(fd, unix.EPOLL_CTL_ADD, 0)
+	d.watch(fd, unix.EPOLL_CTL_ADD, extra)
 }
 
 // takeDescriptor duplicates the descriptor of a TCP connection.

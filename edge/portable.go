@@ -2,7 +2,7 @@ package edge
 
 import (
 	"context"
-	"io"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"sync"
@@ -82,27 +82,40 @@ type pumpSocket struct {
 	conn    net.Conn
 	session *session
 	tasks   *sync.WaitGroup
-	timeout time.Duration
+	timeout time.Duration // for a chunk
 
-	mu       sync.Mutex
-	busy     bool
-	awaited  bool
-	ending   bool // closeWrite once the buffer is out
-	released bool
-	err      error
+	mu      sync.Mutex // guards what follows, and the deadline
+	busy    bool
+	awaited bool
+	ending  bool // closeWrite once the buffer is out
+	over    bool // shut, released, or a write failed
 }
 
+// pumpChunk is what is written under one deadline, in bytes: one record of TLS.
+const pumpChunk = 16 << 10
+
 func newPumpSocket(conn net.Conn, s *session, tasks *sync.WaitGroup) *pumpSocket {
+	if tcp, ok := below(conn).(*net.TCPConn); ok {
+		tuneSocket(tcp, s.shard.edge.cfg.kernelTimeout())
+	}
 	return &pumpSocket{conn: conn, session: s, tasks: tasks, timeout: s.shard.edge.cfg.Limits.SlowTimeout}
+}
+
+// below is the connection under TLS, or conn itself.
+func below(conn net.Conn) net.Conn {
+	if t, ok := conn.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return conn
 }
 
 func (p *pumpSocket) write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.err != nil || p.released {
-		return 0, io.ErrClosedPipe
-	}
-	if p.busy {
+	switch {
+	case p.over:
+		return 0, net.ErrClosed
+	case p.busy:
 		return 0, nil
 	}
 	p.busy = true
@@ -111,21 +124,37 @@ func (p *pumpSocket) write(b []byte) (int, error) {
 }
 
 func (p *pumpSocket) pump(b []byte) {
-	_ = p.conn.SetWriteDeadline(time.Now().Add(p.timeout)) // a dead connection says so in Write
-	_, err := p.conn.Write(b)
+	ok := true
+	for ok && len(b) > 0 {
+		n := min(len(b), pumpChunk)
+		ok = p.extend() && p.put(b[:n])
+		b = b[n:]
+	}
 	p.mu.Lock()
-	p.busy, p.err = false, err
+	p.busy = false
 	awaited, ending := p.awaited, p.ending
 	p.awaited = false
 	p.mu.Unlock()
 	switch {
-	case err != nil:
+	case !ok:
 		p.shut()
 	case ending:
 		p.endWrite()
 	case awaited:
 		p.session.shard.inbox.post(note{kind: noteWritable, session: p.session})
 	}
+}
+
+// extend gives the next chunk its time, unless the connection was given up.
+func (p *pumpSocket) extend() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.over && p.conn.SetWriteDeadline(time.Now().Add(p.timeout)) == nil
+}
+
+func (p *pumpSocket) put(b []byte) bool {
+	_, err := p.conn.Write(b)
+	return err == nil
 }
 
 func (p *pumpSocket) await() {
@@ -151,18 +180,22 @@ func (p *pumpSocket) closeWrite() {
 // endWrite tells the peer that no more follows; TLS sends an alert for it, which may wait.
 func (p *pumpSocket) endWrite() {
 	if half, ok := p.conn.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite() // the linger deadline ends what this cannot
+		_ = half.CloseWrite() // release ends it if the client does not
 	}
 }
 
+// shut makes the reader return, and a write under way as well.
 func (p *pumpSocket) shut() {
-	// The reader returns and the gone note follows; a write under way returns as well.
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
 	_ = p.conn.SetDeadline(time.Unix(1, 0))
 }
 
+// release closes what is under TLS: closing TLS itself would write an alert and could wait for that.
 func (p *pumpSocket) release() {
 	p.mu.Lock()
-	p.released = true
+	p.over = true
 	p.mu.Unlock()
-	_ = p.conn.Close()
+	_ = below(p.conn).Close()
 }

@@ -55,8 +55,8 @@ func (s *session) send(q queued) {
 		q.buf, q.begun = q.buf[n:], n > 0
 		s.backlog = &backlog{}
 		s.stalled = s.shard.now
-		s.enqueue(q)
 		s.sock.await()
+		s.enqueue(q)
 		s.shard.schedule(s)
 	}
 }
@@ -67,20 +67,17 @@ func (s *session) enqueue(q queued) {
 	l := &s.shard.edge.cfg.Limits
 	s.backlog.push(q)
 	s.queue(len(q.buf))
-	if s.backlog.bytes <= l.ClientBuffer && s.shard.edge.queued.Load() <= int64(l.TotalBuffer) {
+	if s.backlog.waiting() <= l.ClientBuffer && s.shard.edge.queued.Load() <= int64(l.TotalBuffer) {
 		return
 	}
 	var behind []*membership
 	freed := s.backlog.shed(nil, func(q queued) {
 		if m := q.to; !m.lagging {
-			m.lagging, m.from = true, q.from
+			m.lagging, m.from, m.fromTime = true, q.from, q.at
 			behind = append(behind, m)
 		}
 	})
 	s.queue(-freed)
-	if len(behind) > 0 && s.lagSince == 0 {
-		s.lagSince = time.Now().UnixMilli()
-	}
 	for _, m := range behind {
 		s.shard.edge.metrics.lags.Inc()
 		s.log(slog.LevelDebug, "lagging", slog.String("room", m.room.name.String()), slog.Uint64("from", m.from))
@@ -90,7 +87,7 @@ func (s *session) enqueue(q queued) {
 		s.backlog.push(queued{buf: frame})
 		s.queue(len(frame))
 	}
-	if s.backlog.bytes > l.ClientBuffer && len(behind) == 0 {
+	if freed == 0 && s.backlog.waiting() > l.ClientBuffer {
 		// What is left cannot be taken back: a client that asks and asks but does not read.
 		s.close(wire.CodeTooSlow, limitText("bytes queued", l.ClientBuffer))
 	}
@@ -131,6 +128,9 @@ func (s *session) writable() {
 	}
 	s.backlog = nil
 	s.stalled = 0
+	if s.pinged != 0 {
+		s.pinged = s.shard.now // it may have been in the backlog until now
+	}
 	if s.state == stateClosing {
 		s.endWrite()
 		return
@@ -140,11 +140,9 @@ func (s *session) writable() {
 
 // catchUp asks the log for what the lagging members of a session missed, now that it has drained.
 func (s *session) catchUp() {
-	since := s.lagSince
-	s.lagSince = 0
 	for _, m := range s.rooms {
 		if m.lagging && m.ticket == nil && m.index >= 0 {
-			s.shard.ask(m, &continuity.Position{Epoch: m.room.epoch, Seq: m.from, TS: since}, true)
+			s.shard.ask(m, &continuity.Position{Epoch: m.room.epoch, Seq: m.from, TS: m.fromTime}, true)
 		}
 	}
 }
@@ -183,15 +181,15 @@ func (s *session) close(code wire.Code, reason string) {
 		s.queue(len(frame))
 	}
 	s.state = stateClosing
-	s.closeBy = s.shard.now + lingerSeconds
+	s.closeBy = s.shard.now + ticks(linger)
 	if s.backlog == nil {
 		s.endWrite()
 	}
 	s.shard.schedule(s)
 }
 
-// lingerSeconds is how long a closing client has to read its close frame.
-const lingerSeconds = 2
+// linger is how long a closing client has to read its close frame.
+const linger = 2 * time.Second
 
 func (s *session) endWrite() {
 	if !s.writeEnded {
@@ -228,47 +226,53 @@ func (s *session) due() {
 			s.cut()
 			return
 		}
-	case s.stalled != 0 && now >= s.stalled+seconds(l.SlowTimeout):
+	case s.stalled != 0 && now >= s.stalled+ticks(l.SlowTimeout):
 		s.close(wire.CodeTooSlow, "nothing was read for "+l.SlowTimeout.String())
-	case s.state == stateHello && s.held == nil && now >= s.opened+seconds(l.HelloTimeout):
+	case s.state == stateHello && s.held == nil && now >= s.opened+ticks(l.HelloTimeout):
 		s.close(wire.CodeHelloTimeout, "no hello within "+l.HelloTimeout.String())
-	case s.state == stateOpen && now >= s.shard.edge.second(s.shard.edge.cfg.Verifier.Deadline(s.principal)):
+	case s.state == stateOpen && s.expiresIn() <= 0:
 		s.close(wire.CodeUnauthorized, "token expired")
 	case s.pinged != 0 && seen >= s.pinged:
 		s.pinged = 0
-	case s.pinged != 0 && now >= s.pinged+seconds(l.PongTimeout):
+	case s.pinged != 0 && s.stalled == 0 && now >= s.pinged+ticks(l.PongTimeout):
 		s.close(wire.CodeNoPong, "no answer to a ping within "+l.PongTimeout.String())
 	}
-	if s.state == stateOpen && s.pinged == 0 && s.stalled == 0 && now >= min(s.wrote, max(seen, s.opened))+seconds(l.Ping) {
+	if s.state == stateOpen && s.pinged == 0 && s.stalled == 0 && now >= min(s.wrote, max(seen, s.opened))+ticks(l.Ping) {
 		s.pinged = now
 		s.control(wire.AppendPing(s.shard.scratch(), time.Now().UnixMilli()))
 	}
 	s.shard.schedule(s)
 }
 
-// nextDue is the second at which due has something to do.
+// nextDue is the tick at which due has something to do.
 func (s *session) nextDue() uint32 {
 	l := &s.shard.edge.cfg.Limits
 	if s.state == stateClosing {
 		return s.closeBy
 	}
-	next := min(s.wrote, max(s.seen.Load(), s.opened)) + seconds(l.Ping)
+	var next uint32
 	switch {
+	case s.stalled != 0:
+		next = s.stalled + ticks(l.SlowTimeout)
 	case s.state == stateHello:
-		next = s.opened + seconds(l.HelloTimeout)
+		next = s.opened + ticks(l.HelloTimeout)
 	case s.pinged != 0:
-		next = s.pinged + seconds(l.PongTimeout)
+		next = s.pinged + ticks(l.PongTimeout)
+	default:
+		next = min(s.wrote, max(s.seen.Load(), s.opened)) + ticks(l.Ping)
 	}
-	if s.stalled != 0 {
-		next = min(next, s.stalled+seconds(l.SlowTimeout))
+	if s.state == stateHello {
+		next = min(next, s.opened+ticks(l.HelloTimeout))
 	}
 	if s.state == stateOpen {
-		next = min(next, s.shard.edge.second(s.shard.edge.cfg.Verifier.Deadline(s.principal)))
+		next = min(next, s.shard.now+ticks(s.expiresIn()))
 	}
 	return next
 }
 
-// seconds rounds up to whole seconds.
-func seconds(d time.Duration) uint32 {
-	return uint32((d + time.Second - 1) / time.Second) //nolint:gosec // configured durations are short
+// expiresIn is how long the token still holds, leeway included. The clock may be set meanwhile: it is
+// asked again whenever the session's timers are looked at.
+func (s *session) expiresIn() time.Duration {
+	const long = 30 * 365 * 24 * time.Hour // in ticks it still fits
+	return min(time.Until(s.shard.edge.cfg.Verifier.Deadline(s.principal)), long)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,14 +32,16 @@ type session struct {
 	shard  *shard
 	sock   socket        // set before the first note
 	reader frames.Reader // belongs to whoever reads
-	preset *authz.Principal
-	seen   atomic.Uint32 // second in which something last came from the client
-	// checking is true while a token is checked in the background.
+	preset *authz.Principal // of the handshake, until hello; belongs to whoever reads
+	seen   atomic.Uint32    // tick in which something last came from the client
+	// checking is true while a token is checked in the background; the loop clears it.
 	checking atomic.Bool
 
 	state     sessionState
+	admitted  bool  // in admission's addresses
 	counted   bool  // in admission's users
 	index     int32 // in the shard's sessions
+	asked     int32 // joins that the mesh has not answered, also for those who left meanwhile
 	address   netip.Addr
 	principal authz.Principal
 	rooms     []*membership
@@ -46,13 +49,12 @@ type session struct {
 	// held are the frames that came while a token is checked in the background; nil when none is.
 	held  []note
 	joins rate
-	// Seconds since the edge started; 0 is none.
+	// Ticks since the edge started; 0 is none.
 	opened, firesAt  uint32
 	wrote            uint32 // something was last sent
 	pinged           uint32 // a ping went out that nothing answered yet
 	stalled          uint32 // since when the backlog has not moved
 	closeBy          uint32 // when a closing session is cut off
-	lagSince         int64  // Unix milliseconds
 	writeEnded, shut bool
 }
 
@@ -61,9 +63,11 @@ type membership struct {
 	session *session
 	room    *room
 	index   int32 // in room.members; -1 while joining
-	// lagging: events for this member are not queued; it stands at from and reads on from the log.
-	lagging bool
-	from    uint64
+	// lagging: events for this member are not queued; it stands at from, which was the newest at the
+	// time fromTime (Unix milliseconds), and reads on from the log.
+	lagging  bool
+	from     uint64
+	fromTime int64
 	// through is the last sequence handed to the socket or the backlog.
 	through uint64
 	// ticket is the join or catch-up that has not been answered; nil when none is under way.
@@ -74,16 +78,18 @@ type membership struct {
 // holds this very ticket: a leave or a later join makes it stale.
 type ticket struct {
 	member  *membership
+	since   uint64 // the position that was asked for
 	catchUp bool
 }
 
 // receive feeds bytes that came from the client. It is called by the session's reader, one call at
-// a time, and returns false when the connection is of no more use.
-func (s *session) receive(b []byte) bool {
-	s.seen.Store(s.shard.edge.seconds())
+// a time. What comes after an error or a close frame is read too, and dropped, so that the client
+// gets to read its own close frame.
+func (s *session) receive(b []byte) {
+	s.seen.Store(s.shard.edge.ticks())
 	err := s.reader.Feed(b, s.handle)
 	if err == nil {
-		return true
+		return
 	}
 	r := &refusal{code: uint16(wire.CodeProtocol), reason: err.Error()}
 	switch err := err.(type) { //nolint:errorlint // Feed returns these as they are
@@ -96,7 +102,6 @@ func (s *session) receive(b []byte) bool {
 		r = &refusal{code: err.code}
 	}
 	s.shard.inbox.post(note{kind: noteRefused, session: s, refusal: r})
-	return false
 }
 
 // closedByClient ends the reading after a close frame.
@@ -139,15 +144,13 @@ func (s *session) handle(f frames.Frame) error {
 // cryptography nor a fetch of keys holds up the loop, and passes the frame on with the result.
 func (s *session) authenticate(n note) error {
 	e := s.shard.edge
-	token := n.frame.Token
-	n.frame.Token = ""
+	token, preset := n.frame.Token, s.preset
+	n.frame.Token, s.preset = "", nil
 	switch {
-	case token == "" && s.preset != nil:
-		n.principal = *s.preset
+	case token == "" && preset != nil:
+		n.principal = *preset
 	case token == "":
 		n.refusal = &refusal{uint16(wire.CodeUnauthorized), "no token: send one in hello, or as Authorization: Bearer with the handshake"}
-	case len(token) > e.cfg.Limits.Token:
-		n.refusal = &refusal{uint16(wire.CodeUnauthorized), "token is larger than the limit"}
 	case e.cfg.Verifier.Blocking():
 		// Keys may have to be fetched; other clients of this reader must not wait for it. A session
 		// has at most one check under way: further frames would overtake it.
@@ -156,14 +159,13 @@ func (s *session) authenticate(n note) error {
 		}
 		s.shard.inbox.post(note{kind: noteChecking, session: s})
 		e.background.Go(func() {
-			n.principal, n.refusal = e.verify(token)
+			n.principal, n.refusal = e.verify(e.ctx, token)
 			n.kind = noteChecked
-			s.checking.Store(false)
 			s.shard.inbox.post(n)
 		})
 		return nil
 	default:
-		n.principal, n.refusal = e.verify(token)
+		n.principal, n.refusal = e.verify(e.ctx, token)
 	}
 	s.shard.inbox.post(n)
 	return nil
@@ -173,6 +175,7 @@ func (s *session) authenticate(n note) error {
 func (s *session) onChecked(n note) {
 	held := s.held
 	s.held = nil
+	s.checking.Store(false) // before the answer, after which the client may send the next one
 	s.onFrame(n)
 	for _, n := range held {
 		s.onFrame(n)
@@ -195,18 +198,15 @@ func (s *session) onFrame(n note) {
 		return
 	}
 	op := n.frame.Op
-	if n.refusal != nil {
-		s.log(slog.LevelDebug, "token refused", slog.String("reason", n.refusal.reason))
-		s.close(wire.Code(n.refusal.code), n.refusal.reason)
-		return
-	}
 	switch {
-	case op == wire.OpHello && s.state == stateHello:
-		s.hello(n.principal, n.frame.Rooms)
-	case op == wire.OpHello:
+	case op == wire.OpHello && s.state == stateOpen:
 		s.close(wire.CodeProtocol, "hello: only once")
-	case s.state == stateHello:
+	case op != wire.OpHello && s.state == stateHello:
 		s.close(wire.CodeProtocol, string(op)+": hello comes first")
+	case n.refusal != nil:
+		s.close(wire.Code(n.refusal.code), n.refusal.reason)
+	case op == wire.OpHello:
+		s.hello(n.principal, n.frame.Rooms)
 	case op == wire.OpToken:
 		s.renew(n.principal)
 	case op == wire.OpJoin:
@@ -220,6 +220,10 @@ func (s *session) onFrame(n note) {
 
 func (s *session) hello(p authz.Principal, rooms []wire.RoomRef) {
 	e := s.shard.edge
+	if s.shard.draining {
+		s.close(wire.CodeDraining, "") // there is nothing yet to move away in order
+		return
+	}
 	if !e.admission.enterUser(p.Subject) {
 		s.close(wire.CodeLimit, limitReason("connections per user", e.cfg.Limits.PerUser))
 		return
@@ -227,7 +231,6 @@ func (s *session) hello(p authz.Principal, rooms []wire.RoomRef) {
 	s.counted = true
 	s.principal = p
 	s.state = stateOpen
-	s.preset = nil
 	ping := max(1, int64(e.cfg.Limits.Ping/time.Second))
 	s.control(wire.AppendWelcome(s.shard.scratch(), e.sessionID(), e.cfg.Name, s.ttl(), ping))
 	s.log(slog.LevelDebug, "welcome")
@@ -246,7 +249,7 @@ func (s *session) renew(p authz.Principal) {
 	}
 	s.principal = p
 	var dropped []string
-	for _, m := range append([]*membership(nil), s.rooms...) {
+	for _, m := range slices.Clone(s.rooms) {
 		if d := s.shard.edge.cfg.Rules.MayJoin(p, m.room.name); !d.Allowed {
 			dropped = append(dropped, m.room.name.String())
 			s.log(slog.LevelDebug, "left", slog.String("room", m.room.name.String()), slog.String("rule", d.Rule))
@@ -268,13 +271,13 @@ func (s *session) joinAll(rooms []wire.RoomRef) {
 
 func (s *session) join(ref wire.RoomRef) {
 	e := s.shard.edge
+	if !s.joins.allow(time.Now().UnixNano(), e.cfg.Limits.JoinRate, e.cfg.Limits.JoinBurst) {
+		s.deny(ref.Room, wire.DeniedRate, true, limitText("joins per second", e.cfg.Limits.JoinRate))
+		return
+	}
 	name, err := subjects.ParseRoom(ref.Room)
 	if err != nil {
 		s.deny(ref.Room, wire.DeniedBadRoom, false, err.Error())
-		return
-	}
-	if !s.joins.allow(time.Now().UnixNano(), e.cfg.Limits.JoinRate, e.cfg.Limits.JoinBurst) {
-		s.deny(ref.Room, wire.DeniedRate, true, limitText("joins per second", e.cfg.Limits.JoinRate))
 		return
 	}
 	d := e.cfg.Rules.MayJoin(s.principal, name)
@@ -288,6 +291,11 @@ func (s *session) join(ref wire.RoomRef) {
 	}
 	if len(s.rooms) >= e.cfg.Limits.Rooms {
 		s.deny(ref.Room, wire.DeniedLimit, false, limitText("rooms per connection", e.cfg.Limits.Rooms))
+		return
+	}
+	if waiting := e.cfg.Limits.Rooms + e.cfg.Limits.JoinBurst; int(s.asked) >= waiting {
+		// Joins and leaves while the mesh does not answer: it remembers each.
+		s.deny(ref.Room, wire.DeniedRate, true, limitText("joins that wait for an answer", waiting))
 		return
 	}
 	m := &membership{session: s, room: s.shard.room(name), index: -1}
@@ -327,11 +335,8 @@ func (s *session) leave(room string) {
 
 // remove ends a membership, whatever state it is in.
 func (s *session) remove(m *membership) {
-	for i, other := range s.rooms {
-		if other == m {
-			s.rooms = append(s.rooms[:i], s.rooms[i+1:]...)
-			break
-		}
+	if i := slices.Index(s.rooms, m); i >= 0 {
+		s.rooms = slices.Delete(s.rooms, i, i+1)
 	}
 	if len(s.rooms) == 0 {
 		s.rooms = nil
@@ -342,51 +347,36 @@ func (s *session) remove(m *membership) {
 	s.shard.drop(m)
 }
 
-// joined takes the mesh's answer to a join.
-func (s *session) joined(m *membership, a continuity.Answer) {
-	start := a.Position.Seq
+// joined takes the mesh's answer to a join from a position.
+func (s *session) joined(m *membership, since uint64, a continuity.Answer) {
+	m.through = a.Position.Seq
 	if len(a.Replay) > 0 {
-		start = a.Replay[0].Prev
+		m.through = since
 	}
 	s.log(slog.LevelDebug, "joined", slog.String("room", m.room.name.String()),
 		slog.Uint64("seq", a.Position.Seq), slog.Int("replay", len(a.Replay)), slog.String("reason", string(a.Reason)))
-	m.lagging, m.through = false, start
-	s.control(wire.AppendJoined(s.shard.scratch(), m.room.name.String(), a, m.room.spread()))
+	s.control(wire.AppendJoined(s.shard.scratch(), m.room.name.String(), a, s.shard.spread(m.room)))
 	s.replay(m, a)
 }
 
 // replay sends what a member missed and leaves it at the answer's position.
 func (s *session) replay(m *membership, a continuity.Answer) {
 	for i := 0; i < len(a.Replay) && !m.lagging; {
-		// As much in one write as fits in one segment of the socket's buffer.
-		from, n, size := m.through, i, 0
-		for n < len(a.Replay) && (n == i || size+len(a.Replay[n].Frame) <= replayChunk) {
-			size += len(a.Replay[n].Frame)
-			n++
-		}
-		buf := a.Replay[i].Frame
-		if n-i > 1 {
-			buf = make([]byte, 0, size)
-			for _, e := range a.Replay[i:n] {
-				buf = append(buf, e.Frame...)
-			}
-		}
-		s.shard.count(n-i, len(buf))
-		s.send(queued{buf: buf, to: m, from: from, through: a.Replay[n-1].Seq})
-		i = n
+		buf, n := batch(a.Replay[i:])
+		s.shard.count(n, len(buf))
+		s.send(queued{buf: buf, to: m, from: m.through, through: a.Replay[i+n-1].Seq, at: a.Replay[i].Time})
+		i += n
 	}
 	if !m.lagging {
 		m.through = max(m.through, a.Position.Seq)
 	}
 }
 
-// replayChunk bounds what a replay concatenates, in bytes.
-const replayChunk = 16 << 10
-
-// reset tells a member that continuity was lost.
+// reset tells a member that continuity was lost. What it was catching up with is of no more use.
 func (s *session) reset(m *membership, a continuity.Answer) {
+	m.ticket = nil
 	m.lagging, m.through = false, a.Position.Seq
-	s.control(wire.AppendJoined(s.shard.scratch(), m.room.name.String(), a, m.room.spread()))
+	s.control(wire.AppendJoined(s.shard.scratch(), m.room.name.String(), a, s.shard.spread(m.room)))
 }
 
 func (s *session) log(level slog.Level, msg string, attrs ...slog.Attr) {

@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/tidingsmesh/tidings/edge/wire"
@@ -22,13 +23,14 @@ type shard struct {
 	sessions []*session
 	rooms    map[subjects.Room]*room
 	wheel    wheel
-	now      uint32 // seconds since the edge started
+	now      uint32 // ticks since the edge started
 	touched  []*room
 	buffer   []byte // scratch for control frames
 	// Counted here and added to the metrics once a turn.
 	frames, bytes int
 	commands      chan command
-	closing       bool // new sessions are turned away
+	// draining: hello is answered with a close; closing: new sessions are turned away.
+	draining, closing bool
 }
 
 func newShard(e *Edge, number int) *shard {
@@ -48,36 +50,46 @@ type room struct {
 	pending []continuity.Entry
 }
 
-// spread is the time in milliseconds over which this room's clients should spread their refetches:
-// two milliseconds a member, at least half a second, at most half a minute.
-func (r *room) spread() int64 {
-	return min(max(2*int64(len(r.members)), 500), 30_000)
+// spread is the time in milliseconds over which a room's clients should spread their refetches: two
+// milliseconds a member of this edge, at least half a second, at most half a minute. Members are
+// spread evenly over shards.
+func (s *shard) spread(r *room) int64 {
+	return min(max(2*int64(len(r.members)*len(s.edge.shards)), 500), 30_000)
 }
 
-// command is what the edge asks of a shard's loop, beside what readers note.
-type command struct{ drain, close, cut bool }
+// command is what the edge asks of all sessions of a shard. It takes effect after every note that was
+// posted before it.
+type command uint8
+
+const (
+	commandNone command = iota
+	commandDrain
+	commandClose
+	commandCut
+)
 
 // run is the loop. It ends when ctx does, which the edge brings about once no session is left.
 func (s *shard) run(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
+	timers := time.NewTicker(tick)
+	defer timers.Stop()
 	var notes []note
 	var deliveries []mesh.Delivery
 	for {
+		do := commandNone
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.inbox.wake:
-		case <-tick.C:
-		case c := <-s.commands:
-			s.obey(c)
+		case <-timers.C:
+		case do = <-s.commands:
 		}
-		s.now = s.edge.seconds()
+		s.now = s.edge.ticks()
 		notes, deliveries = s.inbox.take(notes[:0], deliveries[:0])
 		for i := range notes {
 			s.take(&notes[i])
 		}
 		s.deliver(deliveries)
+		s.obey(do)
 		s.wheel.advance(s.now, (*session).due)
 		s.edge.metrics.sent(s.frames, s.bytes)
 		s.frames, s.bytes = 0, 0
@@ -125,11 +137,14 @@ func (s *shard) open(c *session) {
 	c.index = int32(len(s.sessions)) //nolint:gosec // far fewer sessions than that
 	s.sessions = append(s.sessions, c)
 	c.opened, c.wrote = s.now, s.now
-	if s.closing {
+	switch limits := &s.edge.cfg.Limits; {
+	case s.closing:
 		c.close(wire.CodeDraining, "")
-		return
+	case !c.admitted: // many came at once, and had passed the check before the upgrade
+		c.close(wire.CodeLimit, limitReason("connections per address", limits.PerAddress))
+	default:
+		s.schedule(c)
 	}
-	s.schedule(c)
 }
 
 // forget releases a session whose reader has ended.
@@ -148,7 +163,9 @@ func (s *shard) forget(c *session) {
 	if c.counted {
 		s.edge.admission.leaveUser(c.principal.Subject)
 	}
-	s.edge.admission.leaveAddress(c.address)
+	if c.admitted {
+		s.edge.admission.leaveAddress(c.address)
+	}
 	c.state = stateGone
 	last := s.sessions[len(s.sessions)-1]
 	s.sessions[c.index], last.index = last, c.index
@@ -174,6 +191,10 @@ func (s *shard) room(name subjects.Room) *room {
 // ask sends a join or catch-up to the mesh.
 func (s *shard) ask(m *membership, since *continuity.Position, catchUp bool) {
 	m.ticket = &ticket{member: m, catchUp: catchUp}
+	if since != nil {
+		m.ticket.since = since.Seq
+	}
+	m.session.asked++
 	s.edge.cfg.Feed.Join(s.number, mesh.Join{Room: m.room.name, Since: since, Ticket: m.ticket, CatchUp: catchUp})
 }
 
@@ -220,7 +241,7 @@ func (s *shard) deliver(deliveries []mesh.Delivery) {
 			}
 			s.fanOut(r)
 			r.epoch = d.Answer.Position.Epoch
-			for _, m := range r.members {
+			for _, m := range slices.Clone(r.members) { // one that cannot take it is closed and leaves
 				m.session.reset(m, *d.Answer)
 			}
 		}
@@ -239,6 +260,7 @@ func (s *shard) answer(d *mesh.Delivery) {
 		return // the shard asks with nothing else
 	}
 	m := t.member
+	m.session.asked--
 	if m.ticket != t {
 		if !t.catchUp {
 			s.edge.cfg.Feed.Leave(s.number, d.Room) // it left before it was in
@@ -254,50 +276,43 @@ func (s *shard) answer(d *mesh.Delivery) {
 	m.index = int32(len(m.room.members)) //nolint:gosec // far fewer members than that
 	m.room.members = append(m.room.members, m)
 	s.edge.metrics.joins.Inc()
-	m.session.joined(m, *d.Answer)
+	m.session.joined(m, t.since, *d.Answer)
 }
 
 // fanOut sends a room's pending entries to its members: one buffer, one write each.
 func (s *shard) fanOut(r *room) {
-	if len(r.pending) == 0 {
-		return
+	for pending := r.pending; len(pending) > 0; {
+		buf, n := batch(pending)
+		s.fan(r, pending[:n], buf)
+		pending = pending[n:]
 	}
-	first, last := &r.pending[0], &r.pending[len(r.pending)-1]
-	buf := first.Frame
-	if len(r.pending) > 1 {
-		size := 0
-		for i := range r.pending {
-			size += len(r.pending[i].Frame)
-		}
-		buf = make([]byte, 0, size)
-		for i := range r.pending {
-			buf = append(buf, r.pending[i].Frame...)
-		}
-	}
-	prev, through, n := first.Prev, last.Seq, len(r.pending)
 	clear(r.pending)
 	r.pending = r.pending[:0]
 	if cap(r.pending) > maxIdleQueue {
 		r.pending = nil
 	}
+}
+
+// fan sends entries of a room, which are together in buf, to its members.
+func (s *shard) fan(r *room, entries []continuity.Entry, buf []byte) {
+	first, last := &entries[0], &entries[len(entries)-1]
 	sent := 0
-	for i := 0; i < len(r.members); i++ {
+	for i := 0; i < len(r.members); {
 		m := r.members[i]
-		if m.lagging {
-			continue
+		if !m.lagging {
+			sent++
+			// A member may stand after prev, at a position that no event has; where it stands is what
+			// counts when the buffer has to be given up.
+			m.session.send(queued{buf: buf, to: m, from: max(first.Prev, m.through), through: last.Seq, at: first.Time})
+			if sent%yieldEvery == 0 {
+				runtime.Gosched()
+			}
 		}
-		sent++
-		// A member may stand after prev, at a position that no event has; where it stands is what
-		// counts when the buffer has to be given up.
-		m.session.send(queued{buf: buf, to: m, from: max(prev, m.through), through: through})
-		if i%yieldEvery == yieldEvery-1 {
-			runtime.Gosched()
-		}
-		if i < len(r.members) && r.members[i] != m {
-			i-- // m was closed and its place taken by another
+		if m.index == int32(i) { //nolint:gosec // far fewer members than that
+			i++ // otherwise m was closed and its place taken by another
 		}
 	}
-	s.count(n*sent, len(buf)*sent)
+	s.count(len(entries)*sent, len(buf)*sent)
 }
 
 // yieldEvery lets other goroutines run in the middle of a large room: ten thousand members are
@@ -320,21 +335,23 @@ func (s *shard) keep(b []byte) {
 
 // obey carries out what the edge asks of all sessions.
 func (s *shard) obey(c command) {
-	switch {
-	case c.cut:
-		for _, session := range s.sessions {
-			session.cut()
-		}
-	case c.close:
-		s.closing = true
-		for _, session := range append([]*session(nil), s.sessions...) {
-			session.close(wire.CodeDraining, "")
-		}
-	case c.drain:
-		for _, session := range append([]*session(nil), s.sessions...) {
+	switch c {
+	case commandNone:
+	case commandDrain:
+		s.draining = true
+		for _, session := range slices.Clone(s.sessions) {
 			if session.state == stateOpen {
 				session.control(wire.AppendDrain(s.scratch(), s.edge.cfg.Drain.Milliseconds()))
 			}
+		}
+	case commandClose:
+		s.draining, s.closing = true, true
+		for _, session := range slices.Clone(s.sessions) {
+			session.close(wire.CodeDraining, "")
+		}
+	case commandCut:
+		for _, session := range s.sessions {
+			session.cut()
 		}
 	}
 }

@@ -1,8 +1,11 @@
-//go:build unix && !linux
+//go:build !linux
 
 package edge
 
-import "syscall"
+import (
+	"net"
+	"time"
+)
 
 // tuneSocket has nothing to set here: the bounds of backlog and slow timeout do what is needed.
-func tuneSocket(syscall.RawConn) {}
+func tuneSocket(*net.TCPConn, time.Duration) {}

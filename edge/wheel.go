@@ -1,20 +1,26 @@
 package edge
 
-// wheel fires sessions at whole seconds. Its precision is its tick; what is due later than one turn
-// comes round again. It belongs to a shard's loop.
+import "time"
+
+// tick is the precision of all timers of sessions. Nothing fires early, and at most two ticks late.
+const tick = 250 * time.Millisecond
+
+// wheelSlots is the length of a turn in ticks: about a minute, longer than the usual ping interval.
+const wheelSlots = 256
+
+// wheel fires sessions at ticks. What is due later than one turn comes round again. It belongs to a
+// shard's loop.
 type wheel struct {
 	slots [wheelSlots][]*session
-	now   uint32 // the last second that was handled
+	now   uint32 // the last tick that was handled
 }
 
-// wheelSlots is the length of a turn in seconds; longer than the usual ping interval.
-const wheelSlots = 64
-
-// set makes s fire at a second. An earlier setting is superseded, never removed: a session knows
-// its own second and the wheel passes over the rest.
+// set makes s fire at a tick. A session that fires earlier anyway is left where it is: when it fires
+// it says again what it waits for. So each setting of a turn is earlier than the one before it, which
+// bounds the entries that a session leaves behind.
 func (w *wheel) set(s *session, at uint32) {
 	at = max(at, w.now+1)
-	if s.firesAt == at {
+	if s.firesAt != 0 && s.firesAt <= at {
 		return
 	}
 	s.firesAt = at
@@ -29,19 +35,20 @@ func (w *wheel) advance(now uint32, fire func(*session)) {
 		slot := &w.slots[w.now%wheelSlots]
 		due := *slot
 		*slot = nil
-		var later []*session
 		for _, s := range due {
 			switch {
-			case s.state == stateGone || s.firesAt < w.now:
-			case s.firesAt > w.now:
-				if s.firesAt%wheelSlots == w.now%wheelSlots {
-					later = append(later, s)
-				}
-			default:
+			case s.state == stateGone:
+			case s.firesAt == w.now:
 				s.firesAt = 0
 				fire(s)
+			case s.firesAt > w.now && s.firesAt%wheelSlots == w.now%wheelSlots:
+				*slot = append(*slot, s) // in a later turn
 			}
 		}
-		*slot = append(*slot, later...)
 	}
+}
+
+// ticks is a duration in ticks, one more than it takes because the present one has begun already.
+func ticks(d time.Duration) uint32 {
+	return uint32((max(d, 0)+tick-1)/tick) + 1 //nolint:gosec // what is configured or left of a token is short enough
 }

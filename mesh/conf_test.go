@@ -63,20 +63,26 @@ func startConf(t testing.TB) *meshtest.Process {
 	return n
 }
 
-// settle returns when the server has handled all that nc has sent, in every
-// account, and what came of it.
-func settle(t testing.TB, nc *nats.Conn, n *meshtest.Process) mesh.StreamInfo {
+// settle returns when the server has handled all that nc has sent and all that came
+// of it, and says what the stream's last sequence was before that.
+func settle(t testing.TB, nc *nats.Conn, n *meshtest.Process) (lastSeq uint64) {
 	t.Helper()
 	require.NoError(t, nc.Flush())
 	admin := as(t, n, "admin")
-	// The JetStream API queues requests; an answer to a later one comes after.
-	var info mesh.StreamInfo
-	for range 3 {
-		var err error
-		info, err = mesh.FetchStreamInfo(t.Context(), admin, subjects.StreamName)
-		require.NoError(t, err)
-	}
-	return info
+	p, err := mesh.NewPublisher(admin, mesh.PublisherConfig{})
+	require.NoError(t, err)
+	// Stores and answers are each handled in order: the first ack comes after
+	// all answers to nc, the second after all that those have caused.
+	first, err := p.Publish(t.Context(), room(t, "settle:1"), event(t))
+	require.NoError(t, err)
+	second, err := p.Publish(t.Context(), room(t, "settle:2"), event(t))
+	require.NoError(t, err)
+	assert.Equal(t, first.Seq+1, second.Seq, "nobody else publishes")
+	// So are requests to change something; this one is refused to everybody.
+	m, err := admin.Request("$JS.API.STREAM.PURGE.ROOMS", nil, 10*time.Second)
+	require.NoError(t, err)
+	require.Contains(t, string(m.Data), "purge not permitted")
+	return first.Seq - 1
 }
 
 func room(t testing.TB, s string) subjects.Room {
@@ -205,7 +211,8 @@ func TestConf_ForbiddenSubjects(t *testing.T) {
 		"edge":   {">", "room.>", "$SYS.>", "$JS.>", "$JS.EVENT.>", "_R_.>"},
 		"worker": {">", "room.>", "live.>", "nudge.>", "mesh.>", "$SYS.>", "$JS.>", "_R_.>"},
 	}
-	before := settle(t, as(t, n, "admin"), n)
+	before, err := mesh.FetchStreamInfo(t.Context(), as(t, n, "admin"), subjects.StreamName)
+	require.NoError(t, err)
 	for _, user := range []string{"edge", "worker"} {
 		for _, subject := range publish[user] {
 			nc := as(t, n, user)
@@ -223,7 +230,10 @@ func TestConf_ForbiddenSubjects(t *testing.T) {
 			nc.Close()
 		}
 	}
-	assert.Equal(t, before, settle(t, as(t, n, "admin"), n), "the stream is as it was")
+	assert.Equal(t, before.LastSeq, settle(t, as(t, n, "admin"), n), "the stream is as it was")
+	after, err := mesh.FetchStreamInfo(t.Context(), as(t, n, "admin"), subjects.StreamName)
+	require.NoError(t, err)
+	assert.Equal(t, before.Epoch, after.Epoch)
 }
 
 // TestConf_ServersAnswerIsNoWeapon names as the reply of permitted messages what
@@ -253,20 +263,24 @@ func TestConf_ServersAnswerIsNoWeapon(t *testing.T) {
 		require.NoError(t, edge.PublishRequest("$JS.API.DIRECT.GET.ROOMS", target, []byte(`{"seq":1,"next_by_subj":"room.campaign.42","batch":1}`)))
 		require.NoError(t, edge.PublishRequest("$JS.API.DIRECT.GET.ROOMS", target, []byte(`{"last_by_subj":"room.none.none"}`)))
 	}
-	info := settle(t, edge, n)
-	_ = settle(t, worker, n)
-	assert.Equal(t, int64(256), info.MaxMsgsPerSubject)
-	assert.Equal(t, uint64(1+len(targets)), info.LastSeq, "one event and the fences, nothing else")
+	require.NoError(t, worker.Flush())
+	assert.Equal(t, uint64(1+len(targets)), settle(t, edge, n), "one event and the fences, nothing else")
+
+	// Requests to change something leave an audit trail, up to settle's own.
 	for {
-		m, err := events.NextMsg(100 * time.Millisecond)
-		if err != nil {
-			break
-		}
+		m, err := events.NextMsg(10 * time.Second)
+		require.NoError(t, err)
 		var advisory struct {
 			Subject string `json:"subject"`
+			Client  struct {
+				User string `json:"user"`
+			} `json:"client"`
 		}
 		require.NoError(t, json.Unmarshal(m.Data, &advisory))
-		assert.True(t, strings.HasPrefix(advisory.Subject, "$JS.API.STREAM.INFO."), advisory.Subject)
+		if advisory.Subject == "$JS.API.STREAM.PURGE.ROOMS" && advisory.Client.User == "admin" {
+			break
+		}
+		assert.Equal(t, "$JS.API.STREAM.INFO.ROOMS", advisory.Subject)
 	}
 }
 

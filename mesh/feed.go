@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -35,7 +34,7 @@ type FeedConfig struct {
 	// TotalRingBytes (64 MiB) bounds all of them together.
 	RingEntries, RingBytes, TotalRingBytes int
 	// Validate is asked about each event before it is delivered; nil accepts all. It is called from
-	// the feed's goroutines, several at a time.
+	// several goroutines of the feed at a time.
 	Validate func(subjects.Event) error
 	// Encode builds the frame that all receivers of an event share; it is never changed afterwards.
 	// prev is the sequence of the frame sent before it in the room. Called from the feed's loop.
@@ -73,8 +72,9 @@ func (c FeedConfig) validate() error {
 }
 
 // Subscriber receives what the feed has for its members. Post is called from the feed's loop, one
-// call at a time and in order; it may wait for room but not for the network. The slice is the
-// feed's, so Post copies what it keeps.
+// call at a time and in order. It may wait for room but not for the network, nor for anything that
+// waits for the feed, and it must go on returning until [Feed.Run] has ended. The slice is the feed's,
+// so Post copies what it keeps.
 type Subscriber interface {
 	Post(deliveries []Delivery)
 }
@@ -88,7 +88,8 @@ const (
 	// DeliverJoined answers one Join: from here on the ticket's owner is a member. The subscriber
 	// owes a Leave for it, also when the owner has gone meanwhile.
 	DeliverJoined
-	// DeliverReset tells every member of the room that continuity was lost, with the reason.
+	// DeliverReset tells every member of the room that continuity was lost, with the reason. What
+	// comes next follows the answer's position.
 	DeliverReset
 )
 
@@ -113,11 +114,13 @@ type Join struct {
 
 // Feed follows the rooms that this edge's clients are in: it keeps each in order, repairs gaps from
 // the stream and answers joins with proof of what was missed. One loop owns all rooms; methods may
-// be called from any goroutine and never wait.
+// be called from any goroutine and never wait. What reads the stream runs beside the loop and hands
+// its result to it; the loop itself waits for nothing but a subscriber's Post.
 type Feed struct {
 	cfg     FeedConfig
 	log     *slog.Logger
 	metrics *feedMetrics
+	ready   readiness
 
 	subscribers []Subscriber
 
@@ -125,13 +128,17 @@ type Feed struct {
 	rules    continuity.Config
 	rooms    map[subjects.Room]*feedRoom
 	byKey    map[string]*feedRoom
-	idle     map[*feedRoom]time.Time
+	idle     map[*feedRoom]time.Time // since when nobody wants them
 	outboxes [][]Delivery
 	effects  continuity.Effects
 	rings    int // bytes in all rings
 	round    roundState
-	jobs     []func(context.Context)
-	running  int // jobs under way
+	refresh  refreshState
+	mark     *time.Timer
+	overrun  bool  // live messages may have been dropped for want of space
+	jobs     []job // reads of rooms that wait for their turn
+	running  int   // reads of rooms under way
+	vital    []job // what is started at once, one of each kind at a time
 
 	live, control *nats.Conn
 	reader        *directReader
@@ -139,11 +146,10 @@ type Feed struct {
 	results       chan func() // run by the loop
 	workers       sync.WaitGroup
 
-	wake     chan struct{}
-	mu       sync.Mutex // guards requests
-	requests []request
-
-	notReady atomic.Pointer[string]
+	wake      chan struct{}
+	disturbed atomic.Bool // something may have been missed: compare all rooms with the stream
+	mu        sync.Mutex  // guards requests
+	requests  []request
 }
 
 type request struct {
@@ -153,9 +159,9 @@ type request struct {
 }
 
 const (
-	liveQueue  = 1 << 16 // live messages waiting for the loop; beyond it NATS drops and tells
+	liveQueue  = 1 << 16 // live messages waiting for the loop; what NATS drops beyond it is repaired
 	liveBatch  = 1024    // live messages handled between two looks at other work
-	maxJobs    = 32      // reads of the stream at a time
+	maxJobs    = 32      // reads of rooms at a time
 	feedBuffer = 4096    // live messages held per room while it syncs or repairs
 )
 
@@ -181,7 +187,7 @@ func NewFeed(cfg FeedConfig, log *slog.Logger) (*Feed, error) {
 			Encode:      cfg.Encode,
 		},
 	}
-	f.setNotReady("starting")
+	f.ready.set(aboutStream, "starting")
 	return f, nil
 }
 
@@ -207,21 +213,19 @@ func (f *Feed) request(r request) {
 	f.mu.Lock()
 	f.requests = append(f.requests, r)
 	f.mu.Unlock()
+	f.rouse()
+}
+
+// rouse makes the loop look at requests and at disturbed. It never waits.
+func (f *Feed) rouse() {
 	select {
 	case f.wake <- struct{}{}:
-	default: // it is awake already
+	default: // it will look anyway
 	}
 }
 
 // Ready returns nil while the feed follows the stream, and otherwise says what it waits for.
-func (f *Feed) Ready() error {
-	if why := f.notReady.Load(); why != nil {
-		return errors.New(*why)
-	}
-	return nil
-}
-
-func (f *Feed) setNotReady(why string) { f.notReady.Store(&why) }
+func (f *Feed) Ready() error { return f.ready.err() }
 
 // Run connects, creates or checks the stream, and follows rooms until ctx ends. It waits for a NATS
 // that is not there yet. It returns an error at once when trying again cannot help: a bad
@@ -230,75 +234,22 @@ func (f *Feed) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer f.workers.Wait()
 	defer cancel()
-
-	var err error
-	if f.live, err = Dial(ctx, f.dialConfig(ctx, "live")); err != nil {
+	defer f.ready.set(aboutStream, "stopped")
+	err := f.connect(ctx)
+	if f.live != nil {
+		defer f.live.Close()
+	}
+	if f.control != nil {
+		defer f.control.Close()
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
 		return err
 	}
-	defer f.live.Close()
-	if f.control, err = Dial(ctx, f.dialConfig(ctx, "control")); err != nil {
-		return err
-	}
-	defer f.control.Close()
-
-	info, err := f.awaitStream(ctx)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
-	f.reader = newDirectReader(f.control, info.Name)
-	if _, err := f.live.ChanSubscribe(subjects.NudgeWildcard, f.messages); err != nil {
-		return fmt.Errorf("subscribe to nudges: %w", err)
-	}
-	f.follow(info)
-	f.notReady.Store(nil)
-	f.log.Info("following the stream", slog.String("stream", info.Name), slog.String("epoch", info.Epoch))
 	f.loop(ctx)
 	return nil
-}
-
-// awaitStream ensures the stream, however long NATS takes to be there.
-func (f *Feed) awaitStream(ctx context.Context) (StreamInfo, error) {
-	const pause = 500 * time.Millisecond
-	said := ""
-	for {
-		why := ""
-		if !f.live.IsConnected() || !f.control.IsConnected() {
-			why = "NATS is not reachable at " + f.where()
-		} else {
-			attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
-			info, err := EnsureStream(attempt, f.control, f.cfg.Stream, f.log)
-			cancel()
-			if err == nil {
-				return info, nil
-			}
-			if mismatch := (*StreamMismatchError)(nil); errors.As(err, &mismatch) || errors.Is(err, ErrConfig) {
-				return StreamInfo{}, err
-			}
-			why = err.Error()
-		}
-		f.setNotReady(why)
-		if why != said {
-			f.log.Warn("waiting for the stream", slog.String("why", why))
-			said = why
-		}
-		select {
-		case <-ctx.Done():
-			return StreamInfo{}, context.Cause(ctx)
-		case <-time.After(pause):
-		}
-	}
-}
-
-// follow takes what the stream promises as the ground of the proof.
-func (f *Feed) follow(info StreamInfo) {
-	f.rules.Limits = continuity.Limits{
-		Epoch:   info.Epoch,
-		History: int(info.MaxMsgsPerSubject),
-		MaxAge:  info.MaxAge.Milliseconds(),
-	}
 }
 
 func (f *Feed) loop(ctx context.Context) {
@@ -306,15 +257,19 @@ func (f *Feed) loop(ctx context.Context) {
 	defer audit.Stop()
 	tidy := time.NewTicker(time.Second)
 	defer tidy.Stop()
-	mark := time.NewTimer(0)
-	defer mark.Stop()
+	f.mark = time.NewTimer(0)
+	defer f.mark.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case m := <-f.messages:
-			f.onLive(m)
+			f.liveMessage(m)
+			f.handleLive(liveBatch)
 		case <-f.wake:
+			if f.disturbed.Swap(false) {
+				f.auditAll()
+			}
 			f.onRequests()
 		case apply := <-f.results:
 			apply()
@@ -322,9 +277,8 @@ func (f *Feed) loop(ctx context.Context) {
 			f.auditAll()
 		case <-tidy.C:
 			f.forgetIdle(time.Now())
-		case <-mark.C:
-			f.start(f.publishMark)
-			mark.Reset(f.markInterval())
+		case <-f.mark.C:
+			f.vital = append(f.vital, f.publishMark)
 		}
 		f.startRound()
 		f.startJobs(ctx)
@@ -347,51 +301,38 @@ func (f *Feed) flush() {
 	}
 }
 
-// start queues a read of the stream. It runs beside the loop, at most maxJobs at a time, and brings
-// what it found back with post.
-func (f *Feed) start(job func(context.Context)) { f.jobs = append(f.jobs, job) }
+// job is work beside the loop, which runs what it returns (unless nil).
+type job func(ctx context.Context) (apply func())
 
 func (f *Feed) startJobs(ctx context.Context) {
+	for _, j := range f.vital {
+		f.workers.Go(func() { f.post(ctx, j(ctx)) })
+	}
+	f.vital = f.vital[:0]
 	for len(f.jobs) > 0 && f.running < maxJobs {
-		job := f.jobs[0]
+		j := f.jobs[0]
 		f.jobs[0] = nil
 		f.jobs = f.jobs[1:]
 		f.running++
 		f.workers.Go(func() {
-			job(ctx)
-			f.post(ctx, func() { f.running-- })
+			apply := j(ctx)
+			f.post(ctx, func() {
+				f.running--
+				if apply != nil {
+					apply()
+				}
+			})
 		})
 	}
 }
 
-// post runs apply on the loop.
+// post runs apply on the loop. Only workers call it: it may wait for the loop.
 func (f *Feed) post(ctx context.Context, apply func()) {
+	if apply == nil {
+		return
+	}
 	select {
 	case f.results <- apply:
 	case <-ctx.Done():
 	}
-}
-
-func (f *Feed) dialConfig(ctx context.Context, role string) DialConfig {
-	c := f.cfg.Dial
-	c.Name = "tidings edge " + f.cfg.Edge + " " + role
-	c.Log = f.log
-	c.OnDisconnect = func(error) { f.setNotReady("NATS is not reachable at " + f.where()) }
-	// After any of these something may have been missed: compare all rooms with the stream.
-	c.OnReconnect = func() { f.post(ctx, f.onReconnect) }
-	c.OnSlow = func(*nats.Subscription) { f.post(ctx, f.auditAll) }
-	return c
-}
-
-func (f *Feed) onReconnect() {
-	f.recovered()
-	f.auditAll()
-}
-
-// where names the NATS that the feed talks to.
-func (f *Feed) where() string {
-	if f.cfg.Dial.Server != nil {
-		return "the embedded server"
-	}
-	return f.cfg.Dial.URL
 }

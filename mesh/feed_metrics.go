@@ -41,7 +41,7 @@ func newFeedMetrics(reg prometheus.Registerer) *feedMetrics {
 		m.resumes.WithLabelValues(string(r))
 		m.resets.WithLabelValues(string(r))
 	}
-	for _, r := range subjects.Reasons() {
+	for _, r := range append(subjects.Reasons(), reasonBadHeader, reasonOther) {
 		m.quarantined.WithLabelValues(r)
 	}
 	if reg != nil {

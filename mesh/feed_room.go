@@ -23,10 +23,21 @@ type feedRoom struct {
 	waiting []waiter
 	rings   int // what the ring counted last
 
-	queued    bool // for the next round
-	fetching  bool // a read for waiting clients is under way
-	repairing bool // a read for a repair is under way
+	queued   queuedAs
+	recheck  bool     // to be queued when the repair is over
+	fetching bool     // a read for waiting clients is under way
+	busy     int      // rounds and reads under way; until they are over the room is kept
+	reported []uint64 // quarantined while the repair that is under way may find them again
 }
+
+// queuedAs is how urgently a room is wanted in a round.
+type queuedAs uint8
+
+const (
+	notQueued queuedAs = iota
+	queuedLater
+	queuedNow
+)
 
 // waiter is a client whose join cannot be answered yet.
 type waiter struct {
@@ -55,7 +66,7 @@ func (f *Feed) onRequests() {
 		room, err := f.room(r.join.Room)
 		if err != nil {
 			// Only a closed connection refuses a subscription, and that is the end of the feed.
-			f.log.Warn("subscribe", slog.String("room", r.join.Room.String()), slog.Any("error", err))
+			f.log.Warn("subscribe", slog.String("room", r.join.Room.String()), errAttr(err))
 			continue
 		}
 		room.waiting = append(room.waiting, waiter{subscriber: r.subscriber, join: r.join})
@@ -100,8 +111,9 @@ func (f *Feed) leave(room *feedRoom, subscriber int) {
 	f.maybeIdle(room)
 }
 
+// maybeIdle notes since when nobody is in a room or on the way into it.
 func (f *Feed) maybeIdle(room *feedRoom) {
-	if room.total == 0 && len(room.waiting) == 0 {
+	if _, known := f.idle[room]; !known && room.total == 0 && len(room.waiting) == 0 {
 		f.idle[room] = time.Now()
 	}
 }
@@ -109,11 +121,11 @@ func (f *Feed) maybeIdle(room *feedRoom) {
 // forgetIdle stops following rooms that nobody has wanted for a while.
 func (f *Feed) forgetIdle(now time.Time) {
 	for room, since := range f.idle {
-		if now.Sub(since) < f.cfg.Linger || room.fetching || room.repairing || room.queued {
+		if now.Sub(since) < f.cfg.Linger || room.busy > 0 || room.queued != notQueued {
 			continue
 		}
 		if err := room.sub.Unsubscribe(); err != nil {
-			f.log.Debug("unsubscribe", slog.String("room", room.state.Name.String()), slog.Any("error", err))
+			f.log.Debug("unsubscribe", slog.String("room", room.state.Name.String()), errAttr(err))
 		}
 		delete(f.idle, room)
 		delete(f.rooms, room.state.Name)
@@ -124,12 +136,17 @@ func (f *Feed) forgetIdle(now time.Time) {
 }
 
 // settle answers those who wait and can be answered, from the ring or from a history just read, and
-// asks for what the others need.
+// asks for what the others need. It is called after every step that can change what they wait for.
 func (f *Feed) settle(room *feedRoom, h *continuity.History) {
 	now := time.Now().UnixMilli()
 	from := uint64(math.MaxUint64)
 	waiting := room.waiting[:0]
+	var shared answers
 	for _, w := range room.waiting {
+		if a := shared.find(w.join.Since); a != nil {
+			f.answer(room, w, a)
+			continue
+		}
 		var a continuity.Answer
 		var need continuity.Need
 		if h == nil {
@@ -139,11 +156,13 @@ func (f *Feed) settle(room *feedRoom, h *continuity.History) {
 		}
 		switch need {
 		case continuity.NeedNothing:
-			f.answer(room, w, a)
+			shared.add(w.join.Since, &a)
+			f.answer(room, w, &a)
 			continue
 		case continuity.NeedAudit:
 			if w.audited {
-				f.answer(room, w, room.state.Beyond())
+				a = room.state.Beyond()
+				f.answer(room, w, &a)
 				continue
 			}
 			if !w.wantsAudit {
@@ -162,20 +181,48 @@ func (f *Feed) settle(room *feedRoom, h *continuity.History) {
 		room.waiting = nil
 		f.maybeIdle(room)
 	}
-	if from != math.MaxUint64 && !room.fetching {
-		room.fetching = true
+	switch {
+	case from == math.MaxUint64 || room.fetching:
+	case room.state.Position().Epoch != f.rules.Limits.Epoch:
+		f.queue(room) // what it would read is of another stream
+	default:
 		f.fetch(room, from)
 	}
 }
 
-func (f *Feed) answer(room *feedRoom, w waiter, a continuity.Answer) {
+// answers are those given to one room's clients in one go: many come back from the same position, and
+// what they missed is the same.
+type answers struct {
+	first *continuity.Answer
+	from  map[continuity.Position]*continuity.Answer
+}
+
+func (s *answers) find(since *continuity.Position) *continuity.Answer {
+	if since == nil {
+		return s.first
+	}
+	return s.from[*since]
+}
+
+func (s *answers) add(since *continuity.Position, a *continuity.Answer) {
+	if since == nil {
+		s.first = a
+		return
+	}
+	if s.from == nil {
+		s.from = make(map[continuity.Position]*continuity.Answer)
+	}
+	s.from[*since] = a
+}
+
+func (f *Feed) answer(room *feedRoom, w waiter, a *continuity.Answer) {
 	if !w.join.CatchUp {
 		room.members[w.subscriber]++
 		room.total++
 	}
-	f.metrics.answered(a)
+	f.metrics.answered(*a)
 	f.outboxes[w.subscriber] = append(f.outboxes[w.subscriber], Delivery{
-		Kind: DeliverJoined, Room: room.state.Name, Answer: &a, Ticket: w.join.Ticket,
+		Kind: DeliverJoined, Room: room.state.Name, Answer: a, Ticket: w.join.Ticket,
 	})
 }
 
@@ -183,22 +230,25 @@ func (f *Feed) answer(room *feedRoom, w waiter, a continuity.Answer) {
 func (f *Feed) apply(room *feedRoom) {
 	out := &f.effects
 	if out.Reset != "" {
+		// The position is the room's after the whole step: what was emitted with the reset is before
+		// it, and those who are told start behind it.
 		a := continuity.Answer{Position: room.state.Position(), Reason: out.Reset}
 		f.deliver(room, Delivery{Kind: DeliverReset, Room: room.state.Name, Answer: &a})
 		f.metrics.resets.WithLabelValues(string(out.Reset)).Inc()
 		f.log.Warn("room lost continuity",
 			slog.String("room", room.state.Name.String()), slog.String("reason", string(out.Reset)))
+	} else {
+		for _, e := range out.Emit {
+			f.deliver(room, Delivery{Kind: DeliverEvent, Room: room.state.Name, Entry: e})
+		}
+		f.metrics.events.Add(float64(len(out.Emit)))
 	}
-	for _, e := range out.Emit {
-		f.deliver(room, Delivery{Kind: DeliverEvent, Room: room.state.Name, Entry: e})
-	}
-	f.metrics.events.Add(float64(len(out.Emit)))
-	if out.Repair && !room.repairing {
-		room.repairing = true
-		f.repair(room)
-	}
+	repair := out.Repair
 	out.Clear()
 	f.countRing(room)
+	if repair {
+		f.repair(room)
+	}
 }
 
 func (f *Feed) deliver(room *feedRoom, d Delivery) {
@@ -209,8 +259,8 @@ func (f *Feed) deliver(room *feedRoom, d Delivery) {
 	}
 }
 
-// countRing keeps all rings together within their bound: when it is exceeded, the room that grew is
-// cut to its equal share.
+// countRing keeps all rings together near their bound: when it is exceeded, the room that grew is cut
+// to its equal share. Rooms that were there first keep more, so the sum is less than twice the bound.
 func (f *Feed) countRing(room *feedRoom) {
 	bytes := room.state.RingBytes()
 	f.rings += bytes - room.rings

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ Tidings runs, for trying out: whoever reaches it gets a token. Ctrl-C stops it.
   page        %[1]s
   operators   http://%[2]s/readyz says what is missing, http://%[2]s/metrics counts
 
-In a second terminal%[9]s, watch a room as alice, who may see campaign:42 and settlement:*
+In a second terminal, watch a room as alice, who may see campaign:42 and settlement:*
   export TIDINGS_TOKEN=%[5]s
   %[4]s sub campaign:42 --url %[3]s
 
@@ -32,7 +33,7 @@ Any NATS client is a worker: nats pub room.campaign.42 '{"type":"settlement_upda
 
 `
 
-// printDev tells a newcomer where to look and what to try. program is how this process was started.
+// printDev tells a newcomer where to look and what to try. program starts this binary again.
 func (c *ServeConfig) printDev(out io.Writer, program string, browsers, operators net.Addr, workers string) error {
 	tokens := make([]string, len(devPeople))
 	for i, person := range devPeople {
@@ -49,12 +50,8 @@ func (c *ServeConfig) printDev(out io.Writer, program string, browsers, operator
 	if u, err := url.Parse(workers); err == nil && c.NATS == "" {
 		workers = "nats://" + reachable(u.Host)
 	}
-	where := ""
-	if !filepath.IsAbs(program) && strings.ContainsRune(program, filepath.Separator) {
-		where = " in this folder"
-	}
 	_, err := fmt.Fprintf(out, devHints, page+host+"/", reachable(operators.String()), shellQuote(socket+host+"/ws"),
-		shellQuote(program), tokens[0], tokens[1], strings.Join(c.pubFlags(workers), " "), shellQuote(workers), where)
+		shellQuote(program), tokens[0], tokens[1], strings.Join(c.pubFlags(workers), " "), shellQuote(workers))
 	return err
 }
 
@@ -80,9 +77,15 @@ func (c *ServeConfig) pubFlags(workers string) []string {
 		{"--nats-cert", c.NATSCert},
 		{"--nats-key", c.NATSKey},
 	} {
-		if f.value != "" {
-			words = append(words, f.flag, shellQuote(f.value))
+		if f.value == "" {
+			continue
 		}
+		if f.flag != "--nats-user" { // a file, for a terminal in another folder
+			if absolute, err := filepath.Abs(f.value); err == nil {
+				f.value = absolute
+			}
+		}
+		words = append(words, f.flag, shellQuote(f.value))
 	}
 	if c.NATS != "" && c.NATSInbox != "_INBOX" {
 		words = append(words, "--nats-inbox", shellQuote(c.NATSInbox))
@@ -104,5 +107,20 @@ func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// program is how this process was started, which is how it can be started again.
-func program() string { return os.Args[0] }
+// program is how to start this binary again, from any folder: by its name when PATH leads to it, else by its path.
+func program() string {
+	path, err := os.Executable()
+	if err != nil {
+		return "tidings"
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return "tidings"
+	}
+	name := filepath.Base(path)
+	if found, err := exec.LookPath(name); err == nil {
+		if found, err = filepath.EvalSymlinks(found); err == nil && found == path {
+			return name
+		}
+	}
+	return path
+}

@@ -52,7 +52,7 @@ export class Client {
 
   join(name) {
     const room = this.rooms.get(name) ?? { name, position: null, last: 0, left: 0, events: 0, gaps: 0, duplicates: 0 };
-    room.state = "joining";
+    room.state = this.socket?.readyState === WebSocket.OPEN ? "joining" : "away";
     room.denied = undefined;
     this.rooms.set(name, room);
     this.send({ op: "join", rooms: [reference(room)] });
