@@ -28,18 +28,17 @@ func (b *backlog) push(q queued) {
 	b.bytes += len(q.buf)
 }
 
-// sent drops n bytes from the front item and reports whether it is finished.
-func (b *backlog) sent(n int) bool {
+// sent drops n bytes from the front item, and the item when it is finished.
+func (b *backlog) sent(n int) {
 	front := &b.items[0]
 	b.bytes -= n
 	if n < len(front.buf) {
 		front.buf = front.buf[n:]
 		front.begun = true
-		return false
+		return
 	}
 	b.items[0] = queued{}
 	b.items = b.items[1:]
-	return true
 }
 
 // waiting is the number of bytes that were not begun. What was begun must be finished, and is bounded

@@ -46,7 +46,7 @@ func (d *directSocket) read(buffers *sync.Pool, s *session) error {
 				return true // the pool holds nothing else
 			}
 			defer buffers.Put(buffer)
-			n, err = unix.Read(int(fd), *buffer) //nolint:gosec // a descriptor fits
+			n, err = unix.Read(int(fd), *buffer)
 			if n > 0 {
 				s.receive((*buffer)[:n])
 			}
@@ -70,7 +70,7 @@ func (d *directSocket) write(b []byte) (n int, err error) {
 	}
 	outer := d.raw.Write(func(fd uintptr) bool {
 		for {
-			n, err = unix.Write(int(fd), b) //nolint:gosec // a descriptor fits
+			n, err = unix.Write(int(fd), b)
 			if err != unix.EINTR {
 				return true // also when it is full: waiting is for await
 			}

@@ -75,6 +75,7 @@ func codeLabel(code wire.Code) string {
 	switch code {
 	case 1000, 1001, 1002, 1003, 1007, 1009:
 		return strconv.Itoa(int(code))
+	default:
+		return "other"
 	}
-	return "other"
 }

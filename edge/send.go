@@ -80,7 +80,7 @@ func (s *session) enqueue(q queued) {
 	s.queue(-freed)
 	for _, m := range behind {
 		s.shard.edge.metrics.lags.Inc()
-		s.log(slog.LevelDebug, "lagging", slog.String("room", m.room.name.String()), slog.Uint64("from", m.from))
+		s.debug("lagging", slog.String("room", m.room.name.String()), slog.Uint64("from", m.from))
 		payload := wire.AppendLag(s.shard.scratch(), m.room.name.String())
 		frame := frames.AppendText(nil, payload)
 		s.shard.keep(payload)
@@ -162,7 +162,7 @@ func (s *session) close(code wire.Code, reason string) {
 	if s.state == stateClosing || s.state == stateGone {
 		return
 	}
-	s.log(slog.LevelDebug, "closing", slog.Int("code", int(code)), slog.String("reason", reason))
+	s.debug("closing", slog.Int("code", int(code)), slog.String("reason", reason))
 	s.shard.edge.metrics.closed.WithLabelValues(codeLabel(code)).Inc()
 	s.leaveAll()
 	if s.backlog != nil {
@@ -273,6 +273,6 @@ func (s *session) nextDue() uint32 {
 // expiresIn is how long the token still holds, leeway included. The clock may be set meanwhile: it is
 // asked again whenever the session's timers are looked at.
 func (s *session) expiresIn() time.Duration {
-	const long = 30 * 365 * 24 * time.Hour // in ticks it still fits
+	const long = 10 * 365 * 24 * time.Hour // in ticks it still fits
 	return min(time.Until(s.shard.edge.cfg.Verifier.Deadline(s.principal)), long)
 }

@@ -30,8 +30,8 @@ const (
 // the first group belong to the shard's loop.
 type session struct {
 	shard  *shard
-	sock   socket        // set before the first note
-	reader frames.Reader // belongs to whoever reads
+	sock   socket           // set before the first note
+	reader frames.Reader    // belongs to whoever reads
 	preset *authz.Principal // of the handshake, until hello; belongs to whoever reads
 	seen   atomic.Uint32    // tick in which something last came from the client
 	// checking is true while a token is checked in the background; the loop clears it.
@@ -98,16 +98,16 @@ func (s *session) receive(b []byte) {
 		if err.Code == ws.StatusMessageTooBig {
 			r.code = uint16(wire.CodeTooLarge)
 		}
-	case *closedByClient:
+	case *closeError:
 		r = &refusal{code: err.code}
 	}
 	s.shard.inbox.post(note{kind: noteRefused, session: s, refusal: r})
 }
 
-// closedByClient ends the reading after a close frame.
-type closedByClient struct{ code uint16 }
+// closeError ends the reading after a close frame.
+type closeError struct{ code uint16 }
 
-func (*closedByClient) Error() string { return "closed by the client" }
+func (*closeError) Error() string { return "closed by the client" }
 
 // handle takes one WebSocket frame, on the reader's side.
 func (s *session) handle(f frames.Frame) error {
@@ -122,7 +122,8 @@ func (s *session) handle(f frames.Frame) error {
 		if f.Code == ws.StatusNoStatusRcvd {
 			code = uint16(ws.StatusNormalClosure)
 		}
-		return &closedByClient{code}
+		return &closeError{code}
+	default: // a text message, the only other thing that is handed on
 	}
 	frame, err := wire.DecodeClient(f.Payload)
 	if err != nil {
@@ -190,7 +191,7 @@ func (s *session) onFrame(n note) {
 	switch {
 	case s.state == stateClosing || s.state == stateGone:
 		return
-	case s.held != nil && len(s.held) == maxHeld:
+	case len(s.held) == maxHeld:
 		s.close(wire.CodeTooLarge, limitText("frames while a token is checked", maxHeld))
 		return
 	case s.held != nil:
@@ -233,7 +234,7 @@ func (s *session) hello(p authz.Principal, rooms []wire.RoomRef) {
 	s.state = stateOpen
 	ping := max(1, int64(e.cfg.Limits.Ping/time.Second))
 	s.control(wire.AppendWelcome(s.shard.scratch(), e.sessionID(), e.cfg.Name, s.ttl(), ping))
-	s.log(slog.LevelDebug, "welcome")
+	s.debug("welcome")
 	s.shard.schedule(s)
 	s.joinAll(rooms)
 }
@@ -252,7 +253,7 @@ func (s *session) renew(p authz.Principal) {
 	for _, m := range slices.Clone(s.rooms) {
 		if d := s.shard.edge.cfg.Rules.MayJoin(p, m.room.name); !d.Allowed {
 			dropped = append(dropped, m.room.name.String())
-			s.log(slog.LevelDebug, "left", slog.String("room", m.room.name.String()), slog.String("rule", d.Rule))
+			s.debug("left", slog.String("room", m.room.name.String()), slog.String("rule", d.Rule))
 			s.remove(m)
 		}
 	}
@@ -282,7 +283,7 @@ func (s *session) join(ref wire.RoomRef) {
 	}
 	d := e.cfg.Rules.MayJoin(s.principal, name)
 	if !d.Allowed {
-		s.log(slog.LevelDebug, "join refused", slog.String("room", ref.Room), slog.String("rule", d.Rule))
+		s.debug("join refused", slog.String("room", ref.Room), slog.String("rule", d.Rule))
 		s.deny(ref.Room, wire.DeniedForbidden, false, "the token does not grant this room")
 		return
 	}
@@ -301,7 +302,7 @@ func (s *session) join(ref wire.RoomRef) {
 	m := &membership{session: s, room: s.shard.room(name), index: -1}
 	s.rooms = append(s.rooms, m)
 	m.room.refs++
-	s.log(slog.LevelDebug, "join", slog.String("room", ref.Room), slog.String("rule", d.Rule))
+	s.debug("join", slog.String("room", ref.Room), slog.String("rule", d.Rule))
 	s.shard.ask(m, ref.Since.Continuity(), false)
 }
 
@@ -328,7 +329,7 @@ func (s *session) leave(room string) {
 		return // it cannot have been joined
 	}
 	if m := s.member(name); m != nil {
-		s.log(slog.LevelDebug, "left", slog.String("room", room))
+		s.debug("left", slog.String("room", room))
 		s.remove(m)
 	}
 }
@@ -353,7 +354,7 @@ func (s *session) joined(m *membership, since uint64, a continuity.Answer) {
 	if len(a.Replay) > 0 {
 		m.through = since
 	}
-	s.log(slog.LevelDebug, "joined", slog.String("room", m.room.name.String()),
+	s.debug("joined", slog.String("room", m.room.name.String()),
 		slog.Uint64("seq", a.Position.Seq), slog.Int("replay", len(a.Replay)), slog.String("reason", string(a.Reason)))
 	s.control(wire.AppendJoined(s.shard.scratch(), m.room.name.String(), a, s.shard.spread(m.room)))
 	s.replay(m, a)
@@ -379,11 +380,11 @@ func (s *session) reset(m *membership, a continuity.Answer) {
 	s.control(wire.AppendJoined(s.shard.scratch(), m.room.name.String(), a, s.shard.spread(m.room)))
 }
 
-func (s *session) log(level slog.Level, msg string, attrs ...slog.Attr) {
+func (s *session) debug(msg string, attrs ...slog.Attr) {
 	l := s.shard.edge.log
-	if !l.Enabled(context.Background(), level) {
+	if !l.Enabled(context.Background(), slog.LevelDebug) {
 		return
 	}
 	attrs = append(attrs, slog.String("user", s.principal.Subject), slog.String("address", s.address.String()))
-	l.LogAttrs(context.Background(), level, msg, attrs...)
+	l.LogAttrs(context.Background(), slog.LevelDebug, msg, attrs...)
 }

@@ -134,7 +134,7 @@ func (s *shard) take(n *note) {
 }
 
 func (s *shard) open(c *session) {
-	c.index = int32(len(s.sessions)) //nolint:gosec // far fewer sessions than that
+	c.index = int32(len(s.sessions)) //nolint:gosec // far fewer than that
 	s.sessions = append(s.sessions, c)
 	c.opened, c.wrote = s.now, s.now
 	switch limits := &s.edge.cfg.Limits; {
@@ -273,7 +273,7 @@ func (s *shard) answer(d *mesh.Delivery) {
 		m.session.caughtUp(m, *d.Answer)
 		return
 	}
-	m.index = int32(len(m.room.members)) //nolint:gosec // far fewer members than that
+	m.index = int32(len(m.room.members)) //nolint:gosec // far fewer than that
 	m.room.members = append(m.room.members, m)
 	s.edge.metrics.joins.Inc()
 	m.session.joined(m, t.since, *d.Answer)
@@ -308,7 +308,7 @@ func (s *shard) fan(r *room, entries []continuity.Entry, buf []byte) {
 				runtime.Gosched()
 			}
 		}
-		if m.index == int32(i) { //nolint:gosec // far fewer members than that
+		if m.index == int32(i) {
 			i++ // otherwise m was closed and its place taken by another
 		}
 	}

@@ -14,7 +14,7 @@ const notSentLowat = 16 << 10
 // tuneSocket sets what a socket with many siblings needs. Failing to is no reason to refuse a client.
 func tuneSocket(conn *net.TCPConn, timeout time.Duration) {
 	if raw, err := conn.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { tuneDescriptor(int(fd), timeout) }) //nolint:gosec // a descriptor fits
+		_ = raw.Control(func(fd uintptr) { tuneDescriptor(int(fd), timeout) })
 	}
 }
 

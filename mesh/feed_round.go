@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/tidingsmesh/tidings/mesh/continuity"
@@ -212,9 +213,7 @@ func (f *Feed) snapshotHalves(ctx context.Context, rooms []subjects.Room) (snaps
 	if err != nil {
 		return snapshot{}, err
 	}
-	for subject, m := range rest.last {
-		snap.last[subject] = m
-	}
+	maps.Copy(snap.last, rest.last)
 	return snap, nil // the lower fence holds for both
 }
 

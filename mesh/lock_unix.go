@@ -17,13 +17,13 @@ import (
 // ends with the process, however that ends; the file only says who holds it.
 func lockDir(dir string) (*os.File, error) {
 	path := filepath.Join(dir, "tidings.lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's own folder
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) //nolint:gosec // a descriptor fits
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		holder, _ := os.ReadFile(path) //nolint:gosec // as above
+		holder, _ := os.ReadFile(path)
 		_ = f.Close()
 		return nil, fmt.Errorf("held by process %s: stop it, or give this one a folder of its own", quotePID(holder))
 	}

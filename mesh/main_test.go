@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -17,7 +16,7 @@ func TestMain(m *testing.M) {
 }
 
 // quiet is the log of tests that look at something else.
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // within bounds everything that a test waits for.
 func within(t testing.TB) context.Context {

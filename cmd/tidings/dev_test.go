@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -97,9 +98,7 @@ func fetch(t require.TestingT, method, url, body string, header http.Header) ans
 	r, err := http.NewRequestWithContext(context.Background(), method, url, strings.NewReader(body))
 	require.NoError(t, err)
 	r.Close = true
-	for name, values := range header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, header)
 	response, err := http.DefaultTransport.RoundTrip(r)
 	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
@@ -265,7 +264,7 @@ func TestDev_PublishStoresTheEventAsItWasTyped(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, stored.ID, e.ID)
 	assert.Equal(t, "dice_rolled", e.Type)
-	assert.Equal(t, `{"eyes":[6,1.50,12345678901234567890]}`, string(e.Data), "numbers keep their digits")
+	assert.Equal(t, `{"eyes":[6,1.50,12345678901234567890]}`, string(e.Data), "numbers keep their digits") //nolint:testifylint // the very text matters
 	assert.NotZero(t, stored.Seq)
 }
 
@@ -397,19 +396,23 @@ func TestDev_HintsNameWhatCanBeReached(t *testing.T) {
 		page, socket, to string
 	}{
 		"all interfaces": {
-			ServeConfig{}, "[::]:8080", "nats://0.0.0.0:4222",
+			ServeConfig{},
+			"[::]:8080", "nats://0.0.0.0:4222",
 			"http://localhost:8080/", "ws://localhost:8080/ws", "--nats nats://localhost:4222\n",
 		},
 		"one address": {
-			ServeConfig{}, "192.0.2.7:80", "nats://127.0.0.1:4222",
+			ServeConfig{},
+			"192.0.2.7:80", "nats://127.0.0.1:4222",
 			"http://192.0.2.7:80/", "ws://192.0.2.7:80/ws", "--nats nats://127.0.0.1:4222\n",
 		},
 		"IPv6": {
-			ServeConfig{}, "[::1]:8080", "nats://[::1]:4222",
+			ServeConfig{},
+			"[::1]:8080", "nats://[::1]:4222",
 			"http://[::1]:8080/", "'ws://[::1]:8080/ws'", "--nats 'nats://[::1]:4222'\n",
 		},
 		"TLS": {
-			ServeConfig{TLSCert: "cert.pem"}, "0.0.0.0:443", "nats://127.0.0.1:4222",
+			ServeConfig{TLSCert: "cert.pem"},
+			"0.0.0.0:443", "nats://127.0.0.1:4222",
 			"https://localhost:443/", "wss://localhost:443/ws", "--nats nats://127.0.0.1:4222\n",
 		},
 		"an external NATS with a login": {

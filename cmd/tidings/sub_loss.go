@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +33,7 @@ type loss struct {
 // maxRetryAfter bounds how long a server can make a subscriber wait.
 const maxRetryAfter = 10 * time.Minute
 
-const newToken = "get a new one and give it as TIDINGS_TOKEN"
+const newToken = "get a new one and give it as TIDINGS_TOKEN" //nolint:gosec // an advice, no credential
 
 // lossOf judges why a connection ended. known says that some server has welcomed this subscriber before: then an answer
 // which would otherwise mean a wrong address is taken for a passing fault of something in between.
@@ -51,12 +52,9 @@ func lossOf(err error, known bool) loss {
 func closeLoss(closed websocket.CloseError) loss {
 	code := wire.Code(closed.Code) //nolint:gosec // it has 16 bits on the wire
 	info, ours := code.Info()
-	reason := fmt.Sprintf("closed with %d", code)
-	for _, part := range []string{info.Name, closed.Reason} {
-		if part != "" {
-			reason += ": " + part
-		}
-	}
+	parts := slices.DeleteFunc([]string{fmt.Sprintf("closed with %d", code), info.Name, closed.Reason},
+		func(part string) bool { return part == "" })
+	reason := strings.Join(parts, ": ")
 	switch {
 	case closed.Code == websocket.StatusGoingAway:
 		return loss{reason: reason, elsewhere: true}
@@ -92,7 +90,7 @@ func waitSeconds(digits string) time.Duration {
 	if err != nil {
 		return 0
 	}
-	return min(time.Duration(n)*time.Second, maxRetryAfter) //nolint:gosec // 32 bits of seconds fit
+	return min(time.Duration(n)*time.Second, maxRetryAfter)
 }
 
 // handshakeError is an HTTP answer other than the upgrade.

@@ -231,11 +231,6 @@ func (r *subRun) awaitNote(t *testing.T, text string) string {
 	return note
 }
 
-// noted reports whether such a line has come.
-func (r *subRun) noted(text string) bool {
-	return strings.Contains(strings.Join(r.stderr.lines(), "\n"), text)
-}
-
 func testToken(t *testing.T, subject string, rooms ...string) string {
 	t.Helper()
 	token, err := authz.Sign([]byte(testSecret), authz.TokenClaims{Subject: subject, Rooms: rooms, Expires: time.Now().Add(time.Hour)})

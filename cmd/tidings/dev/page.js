@@ -18,6 +18,11 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+// readable is a JSON value on one line with spaces, where it can wrap.
+const readable = (value) =>
+  JSON.stringify(value, null, 1)
+    .replace(/([[{])\n\s*|\n\s*([\]}])/g, "$1$2")
+    .replace(/\n\s*/g, " ");
 const short = (text) => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text);
 const events = (n) => (n === 1 ? "1 event" : `${n} events`);
 const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
@@ -54,8 +59,8 @@ function become(name) {
   const rooms = [...(client?.rooms.keys() ?? [])];
   client?.close();
   user = name;
-  $("rooms").replaceChildren();
-  $("notices").replaceChildren();
+  for (const id of ["rooms", "notices", "rows"]) $(id).replaceChildren(); // what one saw is not for the other
+  $("empty").hidden = false;
   client = new Client({
     url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`,
     session: () => request(`/dev/session?user=${encodeURIComponent(name)}`),
@@ -82,7 +87,7 @@ function showSession(session) {
 function showExpiry() {
   if (!expires) return;
   const minutes = Math.max(0, Math.round((expires - Date.now()) / 60_000));
-  const rest = minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  const rest = minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
   const time = make("time", { datetime: expires.toISOString(), title: expires.toLocaleString() }, `in ${rest}`);
   $("expires").replaceChildren(time);
 }
@@ -155,7 +160,7 @@ function showRoom(room) {
     joining: "joining",
     joined: `at ${room.position?.seq ?? room.last}`,
     away: room.position ? `left off at ${room.position.seq}` : "when connected",
-    denied: `denied: ${room.denied?.code}`,
+    denied: "denied",
   };
   item.querySelector(".where").textContent = where[room.state];
 }
@@ -192,7 +197,7 @@ function showNotice(room, kind, frame) {
   } else if (frame.recovered) {
     const missed = frame.replay === 0 ? "nothing was missed" : `${events(frame.replay)} missed, all of them replayed, nothing lost`;
     notice("good", `${room.name}: ${missed}.`, `joined recovered:true replay:${frame.replay}`, { room: room.name, kind, replay: frame.replay });
-    mark(`back in ${room.name}: ${events(frame.replay)} replayed`);
+    mark(`back in ${room.name}: ${frame.replay === 0 ? "nothing was missed" : `${events(frame.replay)} replayed`}`);
   } else {
     notice(
       "bad",
@@ -217,7 +222,7 @@ function showEvent(frame) {
   const { event } = frame;
   const came = frame.replayed ? "replayed" : "live";
   const time = new Date(event.time);
-  const data = event.data === undefined ? (event.data_base64 ?? "") : JSON.stringify(event.data);
+  const data = event.data === undefined ? (event.data_base64 ?? "") : readable(event.data);
   const cell = (label, attributes, ...children) => make("td", { role: "cell", "data-label": label, ...attributes }, ...children);
   addRow(
     make(

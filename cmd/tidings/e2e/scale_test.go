@@ -160,8 +160,8 @@ func dialRaw(address, token, room string) (*rawClient, error) {
 	}
 	hello := fmt.Sprintf(`{"op":"hello","token":%q,"rooms":[%q]}`, token, room)
 	frame := []byte{0x81, 0x80 | 126}
-	frame = binary.BigEndian.AppendUint16(frame, uint16(len(hello))) //nolint:gosec // a hello is short
-	frame = append(append(frame, 0, 0, 0, 0), hello...)              // masked with zeros
+	frame = binary.BigEndian.AppendUint16(frame, uint16(len(hello)))
+	frame = append(append(frame, 0, 0, 0, 0), hello...) // masked with zeros
 	if _, err := conn.Write(frame); err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ const secret = "0123456789abcdef0123456789abcdef"
 var program string
 
 func TestMain(m *testing.M) {
-	os.Exit(run(m))
+	os.Exit(run(m)) //nolint:forbidigo // TestMain has no other way to tell
 }
 
 func run(m *testing.M) int {
