@@ -89,7 +89,8 @@ func judge(err error) outcome {
 		return refusedForGood
 	case errors.As(err, &api):
 		return api.outcome()
-	case errors.Is(err, errUncommitted), errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrReconnectBufExceeded):
+	case errors.Is(err, errUncommitted), errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrReconnectBufExceeded),
+		errors.Is(err, nats.ErrHeadersNotSupported): // what a connection says that has never been up
 		return notStored
 	case errors.Is(err, errNoAck), errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrDisconnected):
 		return outcomeUnknown

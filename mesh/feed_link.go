@@ -175,6 +175,8 @@ func (f *Feed) follow(info StreamInfo) {
 		}
 	}
 	f.rules.Limits = continuity.Limits{Epoch: info.Epoch, History: history, MaxAge: info.MaxAge.Milliseconds()}
+	// No ring is longer than what the stream keeps: how far back a client can resume must not depend on the edge it meets.
+	f.rules.RingEntries = min(f.cfg.RingEntries, max(1, history))
 }
 
 // persist runs try until it succeeds or ctx ends, and tells when it takes long that the feed is not

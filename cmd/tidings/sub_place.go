@@ -95,8 +95,9 @@ func (p *place) event(f wire.ServerFrame, id string) outcome {
 	switch {
 	case p.at == nil:
 		return eventDuplicate // before the first answer: of nothing that was asked for
-	case f.Seq > p.at.Seq && f.Prev > p.at.Seq:
-		p.left = 0
+	case p.left == 0 && f.Seq > p.at.Seq && f.Prev > p.at.Seq:
+		// Not within a replay: the edge has proved it complete, and its frames may name a predecessor from before the
+		// edge followed the room, which no client was sent.
 		return eventEarly
 	}
 	result := eventDuplicate

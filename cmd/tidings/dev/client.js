@@ -140,7 +140,9 @@ export class Client {
     }
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
+    // A browser complains about a socket that is closed before it is open.
+    if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket.close();
   }
 
   later(name, wait, act) {
@@ -236,7 +238,7 @@ export class Client {
       this.options.onRoom(room);
       return;
     }
-    if (frame.prev > room.last) {
+    if (!replayed && frame.prev > room.last) {
       room.gaps++;
       this.tell(room, "gap", frame);
       this.join(room.name); // from the position, so that nothing stays lost
