@@ -1,0 +1,3 @@
+package edge_test
+
+const hasEpoll = true

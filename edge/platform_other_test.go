@@ -1,0 +1,5 @@
+//go:build !linux
+
+package edge_test
+
+const hasEpoll = false
