@@ -30,7 +30,7 @@ type edge struct {
 	room *continuity.Room
 	out  continuity.Effects
 
-	pipe    []continuity.Message // live messages under way
+	pipe    []announced // live messages under way
 	members []*client
 	waiting []*waiter
 	queued  bool
@@ -41,6 +41,12 @@ type edge struct {
 	// wary counts the audits to come before live messages may be lost again after the stream went
 	// back: a feed audits at once when the stream's leader changes.
 	wary int
+}
+
+// announced is a republished message. Those of before a fence arrive before the fence's ack.
+type announced struct {
+	continuity.Message
+	at int // how many messages were ever stored
 }
 
 type waiter struct {
@@ -54,8 +60,10 @@ type waiter struct {
 // round compares the room with the stream: fence, read, apply.
 type round struct {
 	id    int
+	epoch string
 	backs int // of the stream when it began
 	fence uint64
+	at    int // how many messages were ever stored when the fence was
 	now   int64
 	read  bool
 	last  *continuity.Message
@@ -64,9 +72,10 @@ type round struct {
 // read is a history being read page by page.
 type read struct {
 	from, through uint64
+	epoch         string
 	backs         int
-	next          uint64
 	messages      []continuity.Message
+	atLeast       int // messages that the first page saw
 	done          bool
 	first         *continuity.FirstStored
 }
@@ -99,8 +108,9 @@ func (e *edge) start() {
 
 // deliver hands the room the next live message.
 func (e *edge) deliver() {
-	m := e.pipe[0]
+	m := e.pipe[0].Message
 	e.pipe = e.pipe[1:]
+	e.sim.log("%s live %s", e.name, describe(&m))
 	if m.Seq <= e.room.Head() {
 		m.ID, m.Event = "", nil // not worth decoding
 	}
@@ -120,20 +130,8 @@ func (e *edge) apply() {
 			}
 		}
 	}
-	emit := slices.Clone(e.out.Emit)
-	if e.sim.sabotage.swapEmit && len(emit) > 1 {
-		emit[0], emit[1] = emit[1], emit[0]
-	}
-	for _, entry := range emit {
-		if e.sim.sabotage.dropEmit && entry.Seq%7 == 0 {
-			continue
-		}
-		if e.sim.sabotage.alterFrame && entry.Seq%7 == 0 {
-			entry.Frame = append([]byte("1"), entry.Frame...)
-		}
-		for _, c := range e.members {
-			c.queue = append(c.queue, delivery{entries: []continuity.Entry{entry}})
-		}
+	if e.out.Reset == "" {
+		e.emit(slices.Clone(e.out.Emit))
 	}
 	if e.out.Repair {
 		if e.repair != nil {
@@ -144,8 +142,26 @@ func (e *edge) apply() {
 	e.out.Clear()
 }
 
+func (e *edge) emit(entries []continuity.Entry) {
+	wrong := e.sim.sabotage
+	if wrong.swapEmit && len(entries) > 1 {
+		entries[0], entries[1] = entries[1], entries[0]
+	}
+	for _, entry := range entries {
+		if wrong.dropEmit && entry.Seq%7 == 0 {
+			continue
+		}
+		if wrong.alterFrame && entry.Seq%7 == 0 {
+			entry.Frame = append([]byte("1"), entry.Frame...)
+		}
+		for _, c := range e.members {
+			c.queue = append(c.queue, delivery{entries: []continuity.Entry{entry}})
+		}
+	}
+}
+
 func (e *edge) read(from uint64) *read {
-	return &read{from: from, next: from, through: e.room.Wanted(), backs: e.sim.stream.backs}
+	return &read{from: from, through: e.room.Wanted(), epoch: e.cfg.Limits.Epoch}
 }
 
 // stepRound goes on with the comparison under way, or begins one.
@@ -155,7 +171,8 @@ func (e *edge) stepRound() {
 	case r == nil:
 		e.queued = false
 		e.rounds++
-		e.round = &round{id: e.rounds, backs: s.backs, fence: s.append(false, false).seq, now: s.now}
+		e.round = &round{id: e.rounds, epoch: e.cfg.Limits.Epoch}
+		e.setFence()
 		for _, w := range e.waiting {
 			if w.wantsAudit && w.round == 0 {
 				w.round = e.rounds
@@ -163,7 +180,7 @@ func (e *edge) stepRound() {
 		}
 	case r.backs != s.backs && r.fence > s.last:
 		// No replica can be shown to have the fence; the feed sets a new one.
-		r.fence, r.now, r.backs = s.append(false, false).seq, s.now, s.backs
+		e.setFence()
 	case !r.read:
 		r.read = true
 		upTo := r.fence + uint64(e.sim.pick("snapshot upTo", int(s.last-r.fence)+1))
@@ -177,14 +194,32 @@ func (e *edge) stepRound() {
 	}
 }
 
+func (e *edge) setFence() {
+	s, r := e.sim.stream, e.round
+	r.fence, r.now, r.backs = s.append(false, false).seq, s.now, s.backs
+	r.at = len(s.all)
+}
+
 func (e *edge) onSnapshot(r *round) {
+	for len(e.pipe) > 0 && e.pipe[0].at <= r.at {
+		e.deliver()
+	}
 	e.sim.log("%s snapshot %v at %d", e.name, describe(r.last), r.fence)
 	repairing := e.room.Repairing()
+	if r.epoch != e.cfg.Limits.Epoch || repairing { // of another stream perhaps, or of no use now
+		for _, w := range e.waiting {
+			if w.round == r.id {
+				w.round = 0
+			}
+		}
+		e.queued = true
+		return
+	}
 	if e.room.Synced() {
 		if !e.sim.sabotage.noAudit {
 			e.room.Audit(r.last, r.fence, r.now, &e.out)
 		}
-		if e.wary > 0 && !repairing && r.backs == e.sim.stream.backs && e.cfg.Limits.Epoch == e.sim.stream.limits.Epoch {
+		if e.wary > 0 && r.backs == e.sim.stream.backs && e.cfg.Limits.Epoch == e.sim.stream.limits.Epoch {
 			e.wary--
 		}
 	} else {
@@ -192,14 +227,7 @@ func (e *edge) onSnapshot(r *round) {
 	}
 	e.apply()
 	for _, w := range e.waiting {
-		switch {
-		case w.round != r.id:
-		case repairing: // the comparison was not made
-			w.round = 0
-			e.queued = true
-		default:
-			w.audited = true
-		}
+		w.audited = w.audited || w.round == r.id
 	}
 	e.settle(nil)
 }
@@ -208,7 +236,7 @@ func (e *edge) onSnapshot(r *round) {
 func (e *edge) stepRead(r *read) (finished bool) {
 	s := e.sim.stream
 	if r.backs != s.backs && len(r.messages) > 0 && !r.done {
-		*r = read{from: r.from, next: r.from, through: r.through, backs: s.backs}
+		*r = read{from: r.from, through: r.through, epoch: r.epoch}
 	}
 	r.backs = s.backs
 	if e.sim.sabotage.earlyFirst && r.first == nil {
@@ -227,26 +255,41 @@ func (e *edge) stepRead(r *read) (finished bool) {
 	return true
 }
 
+// readPage reads the next page, from a replica that may be behind. Pages overlap by one message: if it
+// is gone, the removal of old messages has overtaken the read, which starts again.
 func (e *edge) readPage(r *read) {
 	s := e.sim.stream
 	upTo := s.last
 	if e.sim.sabotage.staleReads {
 		upTo = r.from
-	} else if r.through < s.last {
+	} else if r.through < s.last && !e.sim.calm {
 		upTo -= uint64(e.sim.pick("read behind", int(s.last-r.through)+1))
 	}
-	view := s.view(r.next, upTo)
+	again := read{from: r.from, through: r.through, epoch: r.epoch}
+	next := r.from
+	if n := len(r.messages); n > 0 {
+		next = r.messages[n-1].Seq
+	}
+	view := s.view(next, upTo)
 	page := view[:min(len(view), pageSize)]
+	if len(r.messages) == 0 {
+		r.atLeast = len(view)
+	} else if len(page) == 0 || page[0].seq != next {
+		*r = again
+		return
+	} else {
+		page = page[1:]
+	}
 	for _, m := range page {
 		r.messages = append(r.messages, m.message())
-		r.next = m.seq + 1
+		next = m.seq
 	}
 	switch {
-	case len(page) < len(view): // more to come
-	case r.next > r.through, upTo == s.last, e.sim.sabotage.staleReads:
+	case len(page) > 0 && page[len(page)-1] != view[len(view)-1]: // more to come
+	case e.sim.sabotage.staleReads, len(r.messages) >= r.atLeast && (next >= r.through || upTo == s.last):
 		r.done = true
 	default: // ends before what is known to exist: stale
-		*r = read{from: r.from, next: r.from, through: r.through, backs: s.backs}
+		*r = again
 	}
 }
 
@@ -256,6 +299,10 @@ func (e *edge) stepRepair() {
 		return
 	}
 	e.repair = nil
+	if r.epoch != e.cfg.Limits.Epoch {
+		e.repair = e.read(r.from)
+		return
+	}
 	e.sim.log("%s repaired from %d through %d: %v", e.name, r.from, r.through, seqs(r.messages))
 	e.room.Repaired(r.messages, r.through, *r.first, e.sim.stream.now, &e.out)
 	e.apply()
@@ -268,6 +315,10 @@ func (e *edge) stepFetch() {
 		return
 	}
 	e.fetch = nil
+	if r.epoch != e.cfg.Limits.Epoch {
+		e.settle(nil)
+		return
+	}
 	e.sim.log("%s fetched from %d through %d: %v", e.name, r.from, r.through, seqs(r.messages))
 	h := e.room.Fetched(r.from, r.through, r.messages, *r.first)
 	e.settle(&h)
@@ -316,7 +367,11 @@ func (e *edge) settle(h *continuity.History) {
 		still = append(still, w)
 	}
 	e.waiting = still
-	if from != math.MaxUint64 && e.fetch == nil {
+	switch {
+	case from == math.MaxUint64 || e.fetch != nil:
+	case e.room.Position().Epoch != e.cfg.Limits.Epoch:
+		e.queued = true // what it would read is of another stream
+	default:
 		e.fetch = e.read(from)
 	}
 }

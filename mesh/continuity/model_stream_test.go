@@ -1,7 +1,9 @@
 package continuity_test
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/tidingsmesh/tidings/mesh/continuity"
@@ -92,8 +94,8 @@ func (s *stream) append(room, quarantined bool) *stored {
 func (s *stream) newest() *stored { return s.newestThrough(s.last) }
 
 func (s *stream) newestThrough(seq uint64) *stored {
-	for i := len(s.log) - 1; i >= 0; i-- {
-		if m := s.log[i]; m.room && !m.quarantined && m.seq <= seq {
+	for _, m := range slices.Backward(s.log) {
+		if m.room && !m.quarantined && m.seq <= seq {
 			return m
 		}
 	}
@@ -119,8 +121,7 @@ func (s *stream) remove() {
 func (s *stream) view(from, upTo uint64) []*stored {
 	var kept []*stored
 	n := 0
-	for i := len(s.log) - 1; i >= 0; i-- {
-		m := s.log[i]
+	for _, m := range slices.Backward(s.log) {
 		if !m.room || m.seq > upTo {
 			continue
 		}
@@ -150,9 +151,9 @@ func (s *stream) first() continuity.FirstStored {
 	return continuity.FirstStored{Seq: s.last + 1}
 }
 
-// rollBack loses the newest n messages, acked or not.
+// rollBack loses the newest n messages: a replica that was behind leads from here. It still has what
+// they had pushed out of the room.
 func (s *stream) rollBack(n int) {
-	s.forgetOverrun()
 	s.log = s.log[:len(s.log)-n]
 	s.last -= uint64(n)
 	s.lowest = min(s.lowest, s.last)
@@ -169,20 +170,7 @@ func (s *stream) recreate() {
 	s.limits.Epoch = fmt.Sprintf("epoch-%d", s.epochs)
 }
 
-// forgetOverrun marks what the room's own limit removed, so that a rollback does not bring it back.
-func (s *stream) forgetOverrun() {
-	oldest := s.last + 1
-	if room := s.view(0, s.last); len(room) > 0 {
-		oldest = room[0].seq
-	}
-	for _, m := range s.log {
-		if m.room && m.seq < oldest {
-			m.removed = true
-		}
-	}
-}
-
-// keepsAfter reports whether the message with an id is kept, and so all that came after it.
+// keeps reports whether the message with an id is kept, and so all that came after it.
 func (s *stream) keeps(id string) bool {
 	s.remove()
 	for _, m := range s.view(0, s.last) {
@@ -191,6 +179,12 @@ func (s *stream) keeps(id string) bool {
 		}
 	}
 	return false
+}
+
+// holds reports whether m is part of the stream's history, kept or not, as it is now.
+func (s *stream) holds(m *stored) bool {
+	i, found := slices.BinarySearchFunc(s.log, m.seq, func(l *stored, seq uint64) int { return cmp.Compare(l.seq, seq) })
+	return found && s.log[i] == m
 }
 
 func (s *stream) byID(id string) *stored {

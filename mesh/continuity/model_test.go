@@ -48,6 +48,6 @@ func TestModel_SeededHistories(t *testing.T) {
 			}
 			applied += s.applied
 		}
-		assert.Greater(t, applied, 2000*10, p.name)
+		assert.Greater(t, applied, 2000*5, p.name)
 	}
 }

@@ -9,7 +9,11 @@
 // orders what came before it, and the number kept of a room is known.
 package continuity
 
-import "github.com/tidingsmesh/tidings/subjects"
+import (
+	"math"
+
+	"github.com/tidingsmesh/tidings/subjects"
+)
 
 // Message is one stored message of a room, as a republish or a read shows it.
 type Message struct {
@@ -61,9 +65,13 @@ type Room struct {
 	// sent is the sequence a member that missed nothing stands at: the last one emitted, or where
 	// following began. It differs from head only by quarantined messages. Invariant: sent <= head.
 	sent uint64
-	// fence is the highest fence at which head was the room's newest message. tail was the newest
-	// at tailFence, before it was emitted.
-	fence, tail, tailFence uint64
+	// fence is the highest fence at which head was the room's newest message.
+	fence uint64
+	// found is what an audit showed to be the newest, when a repair has to reach it first.
+	found struct {
+		seq, fence uint64
+		at         int64
+	}
 	// validAt is when head was last compared with the stream and found to be the newest, in Unix
 	// milliseconds.
 	validAt int64
@@ -71,14 +79,18 @@ type Room struct {
 	// stream went back.
 	audited uint64
 	// lost is why continuity was given up when it is not known yet where the room goes on; the
-	// repair that is under way finds out, and members are told then.
-	lost Reason
+	// repair that is under way finds out, and members are told then. broken says that a message came
+	// during a repair which shows that the stream went back: the repair has to be made anew.
+	lost   Reason
+	broken bool
 	// wanted is the highest sequence known to exist; a read that ends before it was stale.
 	wanted uint64
 	ring   ring
-	// buffer is only used while not live; overflow is the highest sequence that did not fit.
-	buffer   []Message
-	overflow uint64
+	// buffer is only used while not live. overflowed says that something did not fit, overflow is the
+	// highest such sequence that no read has covered yet.
+	buffer     []Message
+	overflowed bool
+	overflow   uint64
 }
 
 // NewRoom returns a room that waits for its first [Room.Sync].
@@ -145,27 +157,30 @@ func (r *Room) snapshot(last *Message, fence uint64, now int64) {
 
 // restart begins to follow the room at head, whatever came before.
 func (r *Room) restart(head mark) {
-	r.epoch, r.mode, r.lost = r.cfg.Limits.Epoch, live, ""
+	r.epoch, r.mode, r.lost, r.broken = r.cfg.Limits.Epoch, live, "", false
 	r.head, r.gone = head, false
 	r.sent, r.wanted, r.fence = head.seq, head.seq, head.seq
-	r.tail, r.tailFence, r.validAt, r.audited = 0, 0, 0, 0
+	r.found.seq, r.validAt, r.audited = 0, 0, 0
 	r.ring.reset(head)
 }
 
 // Live takes a message from the live subject.
 func (r *Room) Live(m Message, now int64, out *Effects) {
-	if r.mode != live {
-		r.hold(m)
-		return
-	}
 	limits := &r.cfg.Limits
 	switch {
+	case r.mode == syncing, r.lost != "":
+		r.hold(m)
 	case m.Seq <= r.head.seq:
 		// A duplicate republish, or overlap with a read, unless the stream went back and counts anew.
-		if r.contradicts(m, now) {
+		switch {
+		case !r.contradicts(m, now):
+		case r.mode == live:
 			r.lose(ReasonEpoch, out)
-			r.hold(m)
+		default:
+			r.broken = true
 		}
+	case r.mode != live:
+		r.hold(m)
 	case m.Prev == r.head.seq, m.Prev == 0 && r.mayBeEmpty(now):
 		r.emit(m, out)
 	case m.Prev == 0, m.Prev > r.head.seq:
@@ -179,7 +194,6 @@ func (r *Room) Live(m Message, now int64, out *Effects) {
 		// The room's message before m is older than one that was already delivered: the stream
 		// lost what it had acked.
 		r.lose(ReasonEpoch, out)
-		r.hold(m)
 	}
 }
 
@@ -212,7 +226,7 @@ func (r *Room) mayBeEmpty(now int64) bool {
 func (r *Room) hold(m Message) {
 	r.wanted = max(r.wanted, m.Seq)
 	if m.ID == "" || len(r.buffer) >= r.cfg.Buffer {
-		r.overflow = max(r.overflow, m.Seq)
+		r.overflowed, r.overflow = true, max(r.overflow, m.Seq)
 		return
 	}
 	r.buffer = append(r.buffer, m)
@@ -220,12 +234,14 @@ func (r *Room) hold(m Message) {
 
 // drain runs the held messages through the live rules.
 func (r *Room) drain(now int64, out *Effects) {
-	held, overflow := r.buffer, r.overflow
-	r.buffer, r.overflow = nil, 0
+	held, overflowed, overflow := r.buffer, r.overflowed, r.overflow
+	r.buffer, r.overflowed, r.overflow = nil, false, 0
 	for _, m := range held {
-		r.Live(m, now, out)
+		if r.lost == "" { // else what was held is in the read to come
+			r.Live(m, now, out)
+		}
 	}
-	if overflow > r.head.seq {
+	if overflowed && r.lost == "" { // also when head is beyond it: it may have told that head is not what it was
 		r.repair(out)
 		r.wanted = max(r.wanted, overflow)
 	}
@@ -239,11 +255,16 @@ func (r *Room) emit(m Message, out *Effects) {
 		out.Emit = append(out.Emit, e)
 	}
 	r.head, r.gone = markOf(m), false
-	if m.Seq == r.tail {
-		r.fence = r.tailFence
-	}
+	r.confirm()
 	r.wanted = max(r.wanted, m.Seq)
 	r.ring.push(e, r.cfg.RingEntries, r.cfg.RingBytes)
+}
+
+// confirm notes when head is what an audit had found.
+func (r *Room) confirm() {
+	if r.head.seq == r.found.seq {
+		r.fence, r.validAt = r.found.fence, r.found.at
+	}
 }
 
 // repair asks for what comes after head.
@@ -255,12 +276,17 @@ func (r *Room) repair(out *Effects) {
 }
 
 // lose gives up continuity without knowing where the room goes on: all that the stream has of it is
-// read to find out. Until then nobody is answered.
+// read to find out, and as nothing can be expected of the read, it has to be fresh. Until then nobody
+// is answered.
 func (r *Room) lose(reason Reason, out *Effects) {
-	r.mode, r.lost = repairing, reason
-	r.head, r.gone, r.sent, r.wanted = mark{seq: 1}, false, 1, 1
+	r.mode, r.lost, r.broken = repairing, reason, false
+	r.head, r.gone, r.sent, r.wanted = mark{seq: 1}, false, 1, math.MaxUint64
 	r.ring.reset(r.head)
+	r.buffer, r.overflowed, r.overflow = nil, false, 0 // what came before the read is in it, or gone
 	out.Repair = true
+	if out.Reset != "" { // twice in one step: once will do
+		out.Reset, out.Emit = "", out.Emit[:0]
+	}
 }
 
 // Repaired takes what was read for a repair: every message of the room from [Room.Head] on, in
@@ -270,33 +296,38 @@ func (r *Room) Repaired(history []Message, through uint64, first FirstStored, no
 	if r.mode != repairing {
 		return
 	}
-	if r.overflow <= through {
-		r.overflow = 0 // what was dropped before the read began is in it
-	}
-	reason := r.lost
-	if reason == "" {
-		reason = r.proveRepair(history, through, first, now)
-		if reason != "" && len(history) == 0 {
+	if r.lost == "" {
+		reason := r.proveRepair(history, through, first, now)
+		if r.overflow <= through {
+			r.overflow = 0
+		}
+		switch {
+		case reason != "":
 			r.lose(reason, out)
 			return
+		case r.broken:
+			r.lose(ReasonEpoch, out)
+			return
 		}
-	}
-	switch n := len(history); {
-	case reason == "":
 		r.mode = live
 		for _, m := range history {
 			if m.Seq > r.head.seq {
 				r.emit(m, out)
 			}
 		}
-		r.gone = n == 0 && !r.head.isFence()
-	case n > 0:
+		if len(history) == 0 {
+			r.gone = !r.head.isFence()
+			r.confirm()
+		}
+		r.drain(now, out)
+		return
+	}
+	out.Reset = r.lost
+	if n := len(history); n > 0 {
 		r.restart(markOf(history[n-1]))
-		out.Reset = reason
-	default:
-		// The room is empty. The stream's oldest message is not the room's and serves as the fence.
-		r.restart(mark{seq: first.Seq, time: first.Time})
-		out.Reset = reason
+	} else {
+		// The room is empty. What it had before is older than all that the stream has.
+		r.restart(mark{seq: max(first.Seq, 2) - 1, time: first.Time})
 	}
 	r.drain(now, out)
 }
@@ -325,23 +356,28 @@ func (r *Room) Audit(last *Message, fence uint64, now int64, out *Effects) {
 	if r.mode != live {
 		return
 	}
-	switch isFence := r.head.isFence(); {
-	case r.epoch != r.cfg.Limits.Epoch,
-		fence < r.audited,
-		last != nil && last.Seq == r.head.seq && last.ID != r.head.id,
-		last != nil && last.Seq < r.head.seq && r.head.seq <= fence && !(isFence && r.cfg.Limits.mayHaveAged(last.Time, now)):
+	switch limits := &r.cfg.Limits; {
+	case r.epoch != limits.Epoch:
 		r.snapshot(last, fence, now)
 		out.Reset = ReasonEpoch
+	case fence < r.audited,
+		last != nil && last.Seq == r.head.seq && last.ID != r.head.id,
+		last != nil && last.Seq < r.head.seq && r.head.seq <= fence && !(r.head.isFence() && limits.mayHaveAged(last.Time, now)):
+		r.lose(ReasonEpoch, out) // the stream went back, before the snapshot or after it
 	case last != nil && last.Seq > r.head.seq:
 		r.repair(out)
 		r.wanted = max(r.wanted, last.Seq)
-		r.tail, r.tailFence = last.Seq, fence
+		r.found.seq, r.found.fence, r.found.at = last.Seq, fence, now
 	case r.head.seq > fence:
 		// Head arrived after the fence.
-	case last == nil && !isFence && !r.gone && !r.cfg.Limits.mayHaveAged(r.head.time, now):
-		r.repair(out) // removed by the size limit, perhaps with others, or lost: the proof tells
+	case last == nil && !r.mayBeEmpty(now):
+		// Removed by the limits, perhaps with others that came after head, or lost: the proof tells.
+		r.repair(out)
+		r.found.seq, r.found.fence, r.found.at = r.head.seq, fence, now
 	default:
 		r.fence, r.validAt = max(r.fence, fence), now
 	}
-	r.audited = r.head.seq
+	if r.lost == "" {
+		r.audited = r.head.seq
+	}
 }
