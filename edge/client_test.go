@@ -221,6 +221,41 @@ func (c *client) events(t testing.TB, r subjects.Room, pos uint64, n int) []uint
 	return f.seqs
 }
 
+// collected is what a client got that read all the time.
+type collected struct {
+	seqs []uint64
+	lags int
+	err  error
+}
+
+// collect begins to read n events beside the test.
+func (c *client) collect(t testing.TB, n int) <-chan collected {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	out := make(chan collected, 1)
+	go func() {
+		defer cancel()
+		var got collected
+		for len(got.seqs) < n && got.err == nil {
+			var b []byte
+			if _, b, got.err = c.conn.Read(ctx); got.err != nil {
+				break
+			}
+			var f wire.ServerFrame
+			f, got.err = wire.DecodeServer(b)
+			switch f.Op {
+			case wire.OpEvent:
+				got.seqs = append(got.seqs, f.Seq)
+			case wire.OpLag:
+				got.lags++
+			default:
+			}
+		}
+		out <- got
+	}()
+	return out
+}
+
 // publish stores n events of size bytes and more in a room and returns their sequences.
 func (w *world) publish(t testing.TB, r subjects.Room, n, size int) []uint64 {
 	t.Helper()
@@ -288,7 +323,7 @@ func (c *wireConn) put(t testing.TB, b string) {
 // next reads one frame of the server.
 func (c *wireConn) next(t testing.TB) ws.Frame {
 	t.Helper()
-	f, err := ws.ReadFrame(c.in)
+	f, err := ws.ReadFrame(c.in) //nolint:staticcheck // the server under test is no attacker
 	require.NoError(t, err)
 	require.False(t, f.Header.Masked)
 	return f

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -24,9 +25,7 @@ func badTokens(t testing.TB) map[string]string {
 	t.Helper()
 	sign := func(method jwt.SigningMethod, key any, header, claims map[string]any) string {
 		token := jwt.NewWithClaims(method, jwt.MapClaims(claims))
-		for k, v := range header {
-			token.Header[k] = v
-		}
+		maps.Copy(token.Header, header)
 		s, err := token.SignedString(key)
 		require.NoError(t, err)
 		return s
@@ -81,7 +80,7 @@ func TestToken_BadOnesAreRefusedWithoutATrace(t *testing.T) {
 				assert.NotEmpty(t, strings.TrimSpace(body), name)
 				assert.NotContains(t, body, bad, name)
 			}
-			for _, part := range strings.Split(strings.TrimSpace(bad), ".") {
+			for part := range strings.SplitSeq(strings.TrimSpace(bad), ".") {
 				if len(part) > 8 {
 					assert.NotContains(t, n.log.String(), part, name)
 				}

@@ -312,7 +312,7 @@ func (c *client) rejoin(s *sim, d delivery) {
 		s.fail("%s at %d is put back to %d", c.name, c.pos.Seq, d.pos.Seq)
 	}
 	if d.pos.ID != "" && !c.newest.has(s.baseline(d.pos)) {
-		s.fail("%s has %s and is told to have %s", c.name, name(c.newest), name(s.baseline(d.pos)))
+		c.miss(s, "%s has %s and is told to have %s", c.name, name(c.newest), name(s.baseline(d.pos)))
 	}
 	c.pos = d.pos
 }
@@ -345,15 +345,20 @@ func (c *client) apply(s *sim, e continuity.Entry) {
 		s.fail("%s at %d applies %d", c.name, c.pos.Seq, e.Seq)
 	case !c.newest.has(m.parent) && s.stream.holds(m):
 		// What the stream itself has lost since is applied out of context at worst, until the reset.
-		c.missed = fmt.Sprintf("%s applies %s after %s, missing %s", c.name, name(m), name(c.newest), name(m.parent))
-		s.log("%s", c.missed)
-		if s.stream.backs == 0 {
-			s.fail("%s", c.missed)
-		}
+		c.miss(s, "%s applies %s after %s, missing %s", c.name, name(m), name(c.newest), name(m.parent))
 	}
 	s.applied++
 	c.newest = m
 	c.pos.Seq, c.pos.ID, c.pos.TS = e.Seq, e.ID, e.Time
+}
+
+// miss notes that something is missing that the client was not told of.
+func (c *client) miss(s *sim, format string, args ...any) {
+	c.missed = fmt.Sprintf(format, args...)
+	s.log("%s", c.missed)
+	if s.stream.backs == 0 {
+		s.fail("%s", c.missed)
+	}
 }
 
 func name(m *stored) string {
