@@ -308,7 +308,7 @@ func TestSub_WaitsForAServerThatIsNotThereYet(t *testing.T) {
 	address := listener.Addr().String()
 	require.NoError(t, listener.Close())
 	sub := startSub(t, nil, "campaign:42", "--url", "ws://"+address+"/ws")
-	assert.Regexp(t, `connection refused; trying ws://\S+ in 0\.\ds$`, sub.awaitNote(t, "lost ws://"+address))
+	assert.Regexp(t, `connection refused; trying ws://\S+ in (0\.\d|1\.0)s$`, sub.awaitNote(t, "lost ws://"+address))
 	startServer(t, meshtest.Start(t).URL, "--http", address)
 	sub.await(t, wire.OpJoined, 1)
 	assert.Equal(t, statusOK, sub.stop(t))
