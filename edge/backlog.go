@@ -50,15 +50,14 @@ func (b *backlog) waiting() int {
 	return b.bytes
 }
 
-// shed takes the events of one member out, or of all (nil), except what was begun, and calls lost
-// for each, oldest first. It returns the bytes it freed.
-func (b *backlog) shed(of *membership, lost func(queued)) int {
+// shed takes the events of one member out, or of all (nil), except what was begun. It returns the
+// bytes it freed.
+func (b *backlog) shed(of *membership) int {
 	before := b.bytes
 	kept := b.items[:0]
 	for _, q := range b.items {
 		if q.to != nil && !q.begun && (of == nil || q.to == of) {
 			b.bytes -= len(q.buf)
-			lost(q)
 			continue
 		}
 		kept = append(kept, q)

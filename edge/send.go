@@ -54,43 +54,49 @@ func (s *session) send(q queued) {
 	case n < len(q.buf):
 		q.buf, q.begun = q.buf[n:], n > 0
 		s.backlog = &backlog{}
-		s.stalled = s.shard.now
+		s.stalled, s.catchUpAt = s.shard.now, 0
 		s.sock.await()
 		s.enqueue(q)
 		s.shard.schedule(s)
 	}
 }
 
-// enqueue adds to the backlog. Past the bound the events in it are given up: they are in the log,
-// and the member reads them from there when the socket has drained.
+// enqueue adds to the backlog. Events that go past its bound are not taken: they are in the log, and
+// the member reads them from there when the socket has drained.
 func (s *session) enqueue(q queued) {
 	l := &s.shard.edge.cfg.Limits
-	s.backlog.push(q)
-	s.queue(len(q.buf))
-	if s.backlog.waiting() <= l.ClientBuffer && s.shard.edge.queued.Load() <= int64(l.TotalBuffer) {
+	switch {
+	case q.to == nil || q.begun:
+	case s.backlog.waiting()+len(q.buf) > l.ClientBuffer,
+		s.shard.edge.queued.Load()+int64(len(q.buf)) > int64(l.TotalBuffer):
+		s.fallBehind(q)
 		return
 	}
-	var behind []*membership
-	freed := s.backlog.shed(nil, func(q queued) {
-		if m := q.to; !m.lagging {
-			m.lagging, m.from, m.fromTime = true, q.from, q.at
-			behind = append(behind, m)
-		}
-	})
-	s.queue(-freed)
-	for _, m := range behind {
-		s.shard.edge.metrics.lags.Inc()
-		s.debug("lagging", slog.String("room", m.room.name.String()), slog.Uint64("from", m.from))
-		payload := wire.AppendLag(s.shard.scratch(), m.room.name.String())
-		frame := frames.AppendText(nil, payload)
-		s.shard.keep(payload)
-		s.backlog.push(queued{buf: frame})
-		s.queue(len(frame))
-	}
-	if freed == 0 && s.backlog.waiting() > l.ClientBuffer {
-		// What is left cannot be taken back: a client that asks and asks but does not read.
+	s.push(q)
+	if s.backlog.waiting() > l.ClientBuffer+controlBuffer {
+		// These cannot be read again: a client that asks and asks but does not read.
 		s.close(wire.CodeTooSlow, limitText("bytes queued", l.ClientBuffer))
 	}
+}
+
+// controlBuffer is what a slow client may have queued, in bytes, of frames that are no events, beside
+// its buffer.
+const controlBuffer = 64 << 10
+
+func (s *session) push(q queued) {
+	s.backlog.push(q)
+	s.queue(len(q.buf))
+}
+
+// fallBehind makes a member lag from the events in q on.
+func (s *session) fallBehind(q queued) {
+	m := q.to
+	m.lagging, m.from, m.fromTime = true, q.from, q.at
+	s.shard.edge.metrics.lags.Inc()
+	s.debug("lagging", slog.String("room", m.room.name.String()), slog.Uint64("from", m.from))
+	payload := wire.AppendLag(s.shard.scratch(), m.room.name.String())
+	s.push(queued{buf: frames.AppendText(nil, payload)})
+	s.shard.keep(payload)
 }
 
 // pong answers a WebSocket ping.
@@ -140,6 +146,12 @@ func (s *session) writable() {
 
 // catchUp asks the log for what the lagging members of a session missed, now that it has drained.
 func (s *session) catchUp() {
+	s.catchUpAt = 0
+	if s.shard.now < s.notBefore {
+		s.catchUpAt = s.notBefore
+		s.shard.schedule(s)
+		return
+	}
 	for _, m := range s.rooms {
 		if m.lagging && m.ticket == nil && m.index >= 0 {
 			s.shard.ask(m, &continuity.Position{Epoch: m.room.epoch, Seq: m.from, TS: m.fromTime}, true)
@@ -166,7 +178,7 @@ func (s *session) close(code wire.Code, reason string) {
 	s.shard.edge.metrics.closed.WithLabelValues(codeLabel(code)).Inc()
 	s.leaveAll()
 	if s.backlog != nil {
-		s.queue(-s.backlog.shed(nil, func(queued) {}))
+		s.queue(-s.backlog.shed(nil))
 	}
 	frame := frames.AppendClose(nil, ws.StatusCode(code), reason)
 	if s.backlog == nil {
@@ -232,6 +244,8 @@ func (s *session) due() {
 		s.close(wire.CodeHelloTimeout, "no hello within "+l.HelloTimeout.String())
 	case s.state == stateOpen && s.expiresIn() <= 0:
 		s.close(wire.CodeUnauthorized, "token expired")
+	case s.catchUpAt != 0 && now >= s.catchUpAt && s.stalled == 0:
+		s.catchUp()
 	case s.pinged != 0 && seen >= s.pinged:
 		s.pinged = 0
 	case s.pinged != 0 && s.stalled == 0 && now >= s.pinged+ticks(l.PongTimeout):
@@ -263,6 +277,9 @@ func (s *session) nextDue() uint32 {
 	}
 	if s.state == stateHello {
 		next = min(next, s.opened+ticks(l.HelloTimeout))
+	}
+	if s.catchUpAt != 0 {
+		next = min(next, s.catchUpAt)
 	}
 	if s.state == stateOpen {
 		next = min(next, s.shard.now+ticks(s.expiresIn()))

@@ -13,23 +13,23 @@ import (
 
 func TestSlowClient_LosesNothingAndDelaysNobody(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w *world) {
-		n := w.start(t, func(s *settings) { s.edge.Limits.ClientBuffer = 32 << 10 })
+		n := w.start(t, func(s *settings) { s.edge.Limits.ClientBuffer = 128 << 10 })
 		r, quiet := room(t), room(t)
 		slow, fast := n.join(t, r, quiet), n.join(t, r)
 		start := slow.pos[r.String()].Seq
 
-		const events = 200
+		const events = 160
 		reading := fast.collect(t, events)
-		seqs := w.publish(t, r, events, 12<<10)
+		seqs := w.publish(t, r, events, 8<<10)
 		got := <-reading
 		require.NoError(t, got.err)
 		assert.Equal(t, seqs, got.seqs, "others are not held up by one who does not read")
 		n.awaitAtLeast(t, 1, "tidings_edge_lags_total")
-		assert.Less(t, n.metric(t, "tidings_edge_queued_bytes"), float64(96<<10), "the queue was given up")
+		assert.Less(t, n.metric(t, "tidings_edge_queued_bytes"), float64(192<<10), "the queue was given up")
 		other := w.publish(t, quiet, 1, 10)
 
 		// Now it reads. Some more come meanwhile.
-		seqs = append(seqs, w.publish(t, r, 10, 12<<10)...)
+		seqs = append(seqs, w.publish(t, r, 10, 8<<10)...)
 		follow := follower{room: r, pos: start}
 		lags, elsewhere := 0, []uint64(nil)
 		for len(follow.seqs) < len(seqs) || len(elsewhere) == 0 {
@@ -69,7 +69,7 @@ func TestSlowClient_CatchesUpInSteps(t *testing.T) {
 		follow := follower{room: r, pos: slow.pos[r.String()].Seq}
 		var seqs []uint64
 		for range 4 {
-			seqs = append(seqs, w.publish(t, r, 50, 12<<10)...)
+			seqs = append(seqs, w.publish(t, r, 50, 8<<10)...)
 			for len(follow.seqs) < len(seqs)-10 {
 				if f := slow.next(t); f.Op != wire.OpLag {
 					follow.take(t, f)
@@ -88,10 +88,10 @@ func TestSlowClient_CatchesUpInSteps(t *testing.T) {
 
 func TestSlowClient_ThatLeavesTheRoomIsSentNoMoreOfIt(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w *world) {
-		n := w.start(t, func(s *settings) { s.edge.Limits.ClientBuffer = 32 << 10 })
+		n := w.start(t, func(s *settings) { s.edge.Limits.ClientBuffer = 128 << 10 })
 		r := room(t)
 		slow := n.join(t, r)
-		w.publish(t, r, 100, 12<<10)
+		w.publish(t, r, 120, 8<<10)
 		n.awaitAtLeast(t, 1, "tidings_edge_lags_total")
 		slow.frame(t, wire.ClientFrame{Op: wire.OpLeave, Rooms: []wire.RoomRef{{Room: r.String()}}})
 		slow.frame(t, wire.ClientFrame{Op: wire.OpJoin, Rooms: []wire.RoomRef{{Room: ":"}}})
@@ -102,7 +102,7 @@ func TestSlowClient_ThatLeavesTheRoomIsSentNoMoreOfIt(t *testing.T) {
 				events++
 			}
 		}
-		assert.Less(t, events, 100)
+		assert.Less(t, events, 120)
 		n.await(t, 0, "tidings_mesh_rooms")
 		slow.quiet(t)
 	})
@@ -111,17 +111,16 @@ func TestSlowClient_ThatLeavesTheRoomIsSentNoMoreOfIt(t *testing.T) {
 func TestSlowClient_ThatNeverReadsIsDisconnected(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w *world) {
 		n := w.start(t, func(s *settings) {
-			s.edge.Limits.ClientBuffer = 32 << 10
+			s.edge.Limits.ClientBuffer = 128 << 10
 			s.edge.Limits.SlowTimeout = time.Second
 		})
 		r := room(t)
 		n.join(t, r)
 		fast := n.join(t, r)
-		reading := fast.collect(t, 100)
-		seqs := w.publish(t, r, 100, 12<<10)
+		reading := fast.collect(t, 120)
+		seqs := w.publish(t, r, 120, 8<<10)
 		assert.Equal(t, seqs, (<-reading).seqs)
 		n.awaitAtLeast(t, 1, "tidings_edge_lags_total")
-		assert.Positive(t, n.metric(t, "tidings_edge_queued_bytes"))
 		n.await(t, 1, "tidings_edge_connections")
 		n.await(t, 0, "tidings_edge_queued_bytes")
 		fast.quiet(t)
@@ -157,11 +156,11 @@ func TestSlowClient_AllTogetherKeepToTheTotal(t *testing.T) {
 			slow[i] = n.join(t, r)
 		}
 		fast := n.join(t, r)
-		reading := fast.collect(t, 100)
-		seqs := w.publish(t, r, 100, 12<<10)
+		reading := fast.collect(t, 120)
+		seqs := w.publish(t, r, 120, 8<<10)
 		assert.Equal(t, seqs, (<-reading).seqs)
 		n.awaitAtLeast(t, clients, "tidings_edge_lags_total")
-		assert.LessOrEqual(t, n.metric(t, "tidings_edge_queued_bytes"), float64((64+clients*16+1)<<10))
+		assert.LessOrEqual(t, n.metric(t, "tidings_edge_queued_bytes"), float64((64+clients+16*clients)<<10))
 		for _, c := range slow {
 			follow := follower{room: r, pos: c.pos[r.String()].Seq}
 			for len(follow.seqs) < len(seqs) {
