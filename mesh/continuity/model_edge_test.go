@@ -18,6 +18,7 @@ type sabotage struct {
 	dropReplay  bool // some replays lack their first entry
 	hideReset   bool // members are not told of a reset
 	hideRefusal bool // clients that are refused are told that they missed nothing
+	oldPosition bool // the answer to a join names where the room stood before the replay
 	staleReads  bool // reads end before what is known to exist
 	earlyFirst  bool // the stream's oldest message is looked up before the history is read
 }
@@ -387,6 +388,9 @@ func (e *edge) answer(w *waiter, a continuity.Answer) {
 	}
 	if d.reset {
 		d.base = e.sim.baseline(a.Position)
+	}
+	if e.sim.sabotage.oldPosition && len(d.entries) > 0 && w.since != nil {
+		d.pos.Seq = w.since.Seq
 	}
 	if e.sim.sabotage.dropReplay && len(d.entries) > 0 {
 		d.entries = d.entries[1:]

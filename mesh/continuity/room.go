@@ -7,13 +7,14 @@
 // are removed oldest first and never singly, each carries the sequence of the one before it,
 // sequences are never given twice within an epoch (a rollback is told by the event id), a fence
 // orders what came before it, and the number kept of a room is known.
+//
+// A stream that goes back, because a replica that was behind leads, breaks the third. Members are told
+// when a message or an audit contradicts what they got. Two things stay in the dark: a message that got
+// the sequence of the very last one delivered, when its republish is lost as well; and what was stored
+// below a fence at which a room was empty, because a fence has no id to tell it by.
 package continuity
 
-import (
-	"math"
-
-	"github.com/tidingsmesh/tidings/subjects"
-)
+import "github.com/tidingsmesh/tidings/subjects"
 
 // Message is one stored message of a room, as a republish or a read shows it.
 type Message struct {
@@ -82,6 +83,7 @@ type Room struct {
 	// repair that is under way finds out, and members are told then. broken says that a message came
 	// during a repair which shows that the stream went back: the repair has to be made anew.
 	lost   Reason
+	lostAt int64
 	broken bool
 	// wanted is the highest sequence known to exist; a read that ends before it was stale.
 	wanted uint64
@@ -175,7 +177,7 @@ func (r *Room) Live(m Message, now int64, out *Effects) {
 		switch {
 		case !r.contradicts(m, now):
 		case r.mode == live:
-			r.lose(ReasonEpoch, out)
+			r.lose(ReasonEpoch, now, out)
 		default:
 			r.broken = true
 		}
@@ -193,7 +195,7 @@ func (r *Room) Live(m Message, now int64, out *Effects) {
 	default:
 		// The room's message before m is older than one that was already delivered: the stream
 		// lost what it had acked.
-		r.lose(ReasonEpoch, out)
+		r.lose(ReasonEpoch, now, out)
 	}
 }
 
@@ -241,7 +243,8 @@ func (r *Room) drain(now int64, out *Effects) {
 			r.Live(m, now, out)
 		}
 	}
-	if overflowed && r.lost == "" { // also when head is beyond it: it may have told that head is not what it was
+	// Also when head is beyond what was dropped: that may have told that head is not what it was.
+	if overflowed && r.lost == "" {
 		r.repair(out)
 		r.wanted = max(r.wanted, overflow)
 	}
@@ -258,126 +261,4 @@ func (r *Room) emit(m Message, out *Effects) {
 	r.confirm()
 	r.wanted = max(r.wanted, m.Seq)
 	r.ring.push(e, r.cfg.RingEntries, r.cfg.RingBytes)
-}
-
-// confirm notes when head is what an audit had found.
-func (r *Room) confirm() {
-	if r.head.seq == r.found.seq {
-		r.fence, r.validAt = r.found.fence, r.found.at
-	}
-}
-
-// repair asks for what comes after head.
-func (r *Room) repair(out *Effects) {
-	if r.mode == live {
-		r.mode = repairing
-		out.Repair = true
-	}
-}
-
-// lose gives up continuity without knowing where the room goes on: all that the stream has of it is
-// read to find out, and as nothing can be expected of the read, it has to be fresh. Until then nobody
-// is answered.
-func (r *Room) lose(reason Reason, out *Effects) {
-	r.mode, r.lost, r.broken = repairing, reason, false
-	r.head, r.gone, r.sent, r.wanted = mark{seq: 1}, false, 1, math.MaxUint64
-	r.ring.reset(r.head)
-	r.buffer, r.overflowed, r.overflow = nil, false, 0 // what came before the read is in it, or gone
-	out.Repair = true
-	if out.Reset != "" { // twice in one step: once will do
-		out.Reset, out.Emit = "", out.Emit[:0]
-	}
-}
-
-// Repaired takes what was read for a repair: every message of the room from [Room.Head] on, in
-// order. through is what [Room.Wanted] was when the read began; a fresh read that ends before it
-// shows that the stream lost something. first is as in [Room.Fetched].
-func (r *Room) Repaired(history []Message, through uint64, first FirstStored, now int64, out *Effects) {
-	if r.mode != repairing {
-		return
-	}
-	if r.lost == "" {
-		reason := r.proveRepair(history, through, first, now)
-		if r.overflow <= through {
-			r.overflow = 0
-		}
-		switch {
-		case reason != "":
-			r.lose(reason, out)
-			return
-		case r.broken:
-			r.lose(ReasonEpoch, out)
-			return
-		}
-		r.mode = live
-		for _, m := range history {
-			if m.Seq > r.head.seq {
-				r.emit(m, out)
-			}
-		}
-		if len(history) == 0 {
-			r.gone = !r.head.isFence()
-			r.confirm()
-		}
-		r.drain(now, out)
-		return
-	}
-	out.Reset = r.lost
-	if n := len(history); n > 0 {
-		r.restart(markOf(history[n-1]))
-	} else {
-		// The room is empty. What it had before is older than all that the stream has.
-		r.restart(mark{seq: max(first.Seq, 2) - 1, time: first.Time})
-	}
-	r.drain(now, out)
-}
-
-func (r *Room) proveRepair(history []Message, through uint64, first FirstStored, now int64) Reason {
-	newest := r.head.seq
-	if n := len(history); n > 0 {
-		newest = max(newest, history[n-1].Seq)
-	}
-	switch {
-	case r.epoch != r.cfg.Limits.Epoch:
-		return ReasonEpoch
-	case through > newest && first.Seq > through:
-		return ReasonTruncated
-	case through > newest:
-		return ReasonEpoch // a message that was republished is not in the stream any more
-	default:
-		return r.cfg.Limits.prove(r.Position(), history, first, now)
-	}
-}
-
-// Audit compares the room with a later snapshot: last as in [Room.Sync], both read at the fence, and
-// now not much later than the fence. It finds the lost tail, which no later message would show. The
-// fence must have been set after the audit before it was taken.
-func (r *Room) Audit(last *Message, fence uint64, now int64, out *Effects) {
-	if r.mode != live {
-		return
-	}
-	switch limits := &r.cfg.Limits; {
-	case r.epoch != limits.Epoch:
-		r.snapshot(last, fence, now)
-		out.Reset = ReasonEpoch
-	case fence < r.audited,
-		last != nil && last.Seq == r.head.seq && last.ID != r.head.id,
-		last != nil && last.Seq < r.head.seq && r.head.seq <= fence && !(r.head.isFence() && limits.mayHaveAged(last.Time, now)):
-		r.lose(ReasonEpoch, out) // the stream went back, before the snapshot or after it
-	case last != nil && last.Seq > r.head.seq:
-		r.repair(out)
-		r.wanted = max(r.wanted, last.Seq)
-		r.found.seq, r.found.fence, r.found.at = last.Seq, fence, now
-	case r.head.seq > fence:
-		// Head arrived after the fence.
-	case last == nil && !r.mayBeEmpty(now):
-		// Removed by the limits, perhaps with others that came after head, or lost: the proof tells.
-		r.repair(out)
-		r.found.seq, r.found.fence, r.found.at = r.head.seq, fence, now
-	default:
-		r.fence, r.validAt = max(r.fence, fence), now
-	}
-	if r.lost == "" {
-		r.audited = r.head.seq
-	}
 }
