@@ -176,7 +176,7 @@ func fetchStream(ctx context.Context, nc *nats.Conn, name string) (*jetstream.St
 func createStream(ctx context.Context, nc *nats.Conn, cfg StreamConfig) (*jetstream.StreamInfo, error) {
 	info, err := streamRequest(ctx, nc, "$JS.API.STREAM.CREATE."+cfg.Name, wantedStream(cfg))
 	if errors.Is(err, ErrNotPermitted) {
-		return nil, fmt.Errorf("%w, and these credentials may not create it: start once with the administrator's, for example `tidings stream create`: %w", ErrStreamMissing, err)
+		return nil, fmt.Errorf("%w, and these credentials may not create it: run `tidings serve` once with the administrator's: %w", ErrStreamMissing, err)
 	}
 	return info, err
 }
