@@ -380,7 +380,7 @@ func (s *session) replay(m *membership, a continuity.Answer) {
 			wasted += len(e.Frame)
 		}
 	}
-	s.notBefore = s.shard.now + uint32(wasted/wasteRate) //nolint:gosec // a room's history is far smaller
+	s.notBefore = s.shard.now + uint32(wasted/wasteRate)
 }
 
 // wasteRate is how many bytes of a replay a slow client may waste in a tick: all that is read from

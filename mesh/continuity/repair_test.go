@@ -51,7 +51,7 @@ func TestRoom_BufferOverflowIsReadFromTheStream(t *testing.T) {
 
 	d = newDesk(small)
 	d.live(msg(10, 9), msg(11, 10), msg(12, 11))
-	assert.Equal(t, did{Emit: []uint64{11}, Repair: true}, d.sync(ptr(msg(10, 9)), 10), "while joining")
+	assert.Equal(t, did{Emit: []uint64{11}, Repair: true}, d.sync(new(msg(10, 9)), 10), "while joining")
 	assert.Equal(t, uint64(12), d.room.Wanted())
 	assert.Equal(t, emitted(12), d.repaired(everFirst, msg(11, 10), msg(12, 11)))
 }
@@ -72,26 +72,26 @@ func TestRoom_OverrunHistoryResetsMembers(t *testing.T) {
 func TestRoom_LostTailIsFoundByTheAudit(t *testing.T) {
 	t.Parallel()
 	d := joined(msg(10, 9))
-	assert.Equal(t, nothing, d.audit(ptr(msg(10, 9)), 11))
-	assert.Equal(t, mustRead, d.audit(ptr(msg(13, 12)), 14))
+	assert.Equal(t, nothing, d.audit(new(msg(10, 9)), 11))
+	assert.Equal(t, mustRead, d.audit(new(msg(13, 12)), 14))
 	assert.Equal(t, uint64(13), d.room.Wanted())
-	assert.Equal(t, nothing, d.audit(ptr(msg(13, 12)), 15), "not while it repairs")
+	assert.Equal(t, nothing, d.audit(new(msg(13, 12)), 15), "not while it repairs")
 	assert.Equal(t, emitted(12, 13), d.repaired(everFirst, msg(10, 9), msg(12, 10), msg(13, 12)))
-	assert.Equal(t, nothing, d.audit(ptr(msg(13, 12)), 16))
+	assert.Equal(t, nothing, d.audit(new(msg(13, 12)), 16))
 }
 
 func TestRoom_AuditThatLiveMessagesOvertookIsHarmless(t *testing.T) {
 	t.Parallel()
 	d := joined(msg(10, 9))
 	d.live(msg(12, 10), msg(13, 12))
-	assert.Equal(t, nothing, d.audit(ptr(msg(10, 9)), 11))
-	assert.Equal(t, nothing, d.audit(ptr(msg(13, 12)), 14))
+	assert.Equal(t, nothing, d.audit(new(msg(10, 9)), 11))
+	assert.Equal(t, nothing, d.audit(new(msg(13, 12)), 14))
 }
 
 func TestRoom_AuditKeepsAQuietRoomsPositionYoung(t *testing.T) {
 	t.Parallel()
 	d := joined(msg(10, 9))
-	d.audit(ptr(msg(10, 9)), 5000)
+	d.audit(new(msg(10, 9)), 5000)
 	pos := *at(10)
 	pos.TS = storedAt(5000)
 	assert.Equal(t, pos, d.resume(t, at(10)).Position)
@@ -109,7 +109,7 @@ func TestRoom_LiveMessagesDoNotMakeAPositionYoungerThanTheyAre(t *testing.T) {
 func TestRoom_NewestRemovedByTheLimitsIsNoLoss(t *testing.T) {
 	t.Parallel()
 	d := joined(msg(10, 9))
-	require.Equal(t, nothing, d.audit(ptr(msg(10, 9)), 1000))
+	require.Equal(t, nothing, d.audit(new(msg(10, 9)), 1000))
 	assert.Equal(t, mustRead, d.audit(nil, 1030), "the proof tells")
 	// Nothing that is gone was stored after the room was last compared.
 	assert.Equal(t, nothing, d.repaired(continuity.FirstStored{Seq: 900, Time: storedAt(900)}))
@@ -149,11 +149,11 @@ func TestRoom_RollbackIsTold(t *testing.T) {
 		"an older sequence is used again":         {nil, live(other(17, 15)), other(17, 15)},
 		"a sequence is used where nothing was":    {nil, live(other(18, 15)), other(18, 15)},
 		"a much older sequence is used again":     {nil, live(func() continuity.Message { m := other(3, 0); m.Time += hour; return m }()), other(3, 0)},
-		"the audit finds another message there":   {nil, audit(ptr(other(20, 15)), 40), other(20, 15)},
-		"the audit finds an older newest":         {nil, audit(ptr(msg(15, 14)), 40), msg(15, 14)},
+		"the audit finds another message there":   {nil, audit(new(other(20, 15)), 40), other(20, 15)},
+		"the audit finds an older newest":         {nil, audit(new(msg(15, 14)), 40), msg(15, 14)},
 		"a message has the sequence of the fence": {func() *desk { return empty(50) }, live(other(50, 0)), other(50, 0)},
 		"a message has one before the fence":      {func() *desk { return empty(50) }, live(other(45, 0)), other(45, 0)},
-		"the audit finds one before the fence":    {func() *desk { return empty(50) }, audit(ptr(other(45, 0)), 60), other(45, 0)},
+		"the audit finds one before the fence":    {func() *desk { return empty(50) }, audit(new(other(45, 0)), 60), other(45, 0)},
 		"a message follows one before the fence":  {func() *desk { return empty(50) }, live(msg(200, 49)), msg(200, 49)},
 	}
 	for name, c := range cases {
@@ -177,9 +177,9 @@ func TestRoom_RollbackIsTold(t *testing.T) {
 func TestRoom_StreamThatIsShorterThanBeforeIsTold(t *testing.T) {
 	t.Parallel()
 	d := joined(msg(100, 90))
-	require.Equal(t, nothing, d.audit(ptr(msg(100, 90)), 101))
+	require.Equal(t, nothing, d.audit(new(msg(100, 90)), 101))
 	// Rolled back to 80; the fence of one audit may have been set before the last message came.
-	assert.Equal(t, mustRead, d.audit(ptr(msg(70, 60)), 81))
+	assert.Equal(t, mustRead, d.audit(new(msg(70, 60)), 81))
 	assert.Equal(t, did{Reset: continuity.ReasonEpoch}, d.repaired(everFirst, msg(70, 60)))
 }
 
@@ -222,7 +222,7 @@ func TestRoom_RecreatedStreamIsTold(t *testing.T) {
 	t.Parallel()
 	d := joined(msg(20, 15))
 	d.cfg.Limits.Epoch = "two"
-	assert.Equal(t, did{Reset: continuity.ReasonEpoch}, d.audit(ptr(msg(3, 2)), 4))
+	assert.Equal(t, did{Reset: continuity.ReasonEpoch}, d.audit(new(msg(3, 2)), 4))
 	assert.Equal(t, continuity.Position{Epoch: "two", Seq: 3, ID: "e3", TS: storedAt(20)}, d.room.Position())
 	assert.Equal(t, continuity.ReasonEpoch, d.resume(t, at(3)).Reason, "positions of the old one match nothing")
 	assert.Equal(t, emitted(5), d.live(msg(5, 3)))
@@ -241,8 +241,8 @@ func TestRoom_RecreatedStreamThatWasTakenForTheOldOneIsTold(t *testing.T) {
 	// The snapshot was of the old stream although its epoch had changed already.
 	d := joined(msg(20, 15))
 	d.cfg.Limits.Epoch = "two"
-	d.audit(ptr(msg(5000, 4999)), 5001)
+	d.audit(new(msg(5000, 4999)), 5001)
 	require.Equal(t, uint64(5000), d.room.Position().Seq)
-	assert.Equal(t, mustRead, d.audit(ptr(msg(3, 2)), 4), "fences go up, or the stream is another")
+	assert.Equal(t, mustRead, d.audit(new(msg(3, 2)), 4), "fences go up, or the stream is another")
 	assert.Equal(t, did{Reset: continuity.ReasonEpoch}, d.repaired(everFirst, msg(3, 2)))
 }

@@ -108,7 +108,7 @@ func TestRoom_HistoryOfAnotherTimeIsNotMixedWithTheRing(t *testing.T) {
 	// Read before the stream lost 100 and the room was reset.
 	d := busy(func(c *continuity.Config) { c.RingEntries = 2 })
 	old := history(msg(80, 70), msg(90, 80), msg(100, 90), msg(110, 100), msg(120, 110), msg(130, 120))
-	require.Equal(t, mustRead, d.audit(ptr(other(110, 95)), 200))
+	require.Equal(t, mustRead, d.audit(new(other(110, 95)), 200))
 	h := d.room.Fetched(80, 130, old, continuity.FirstStored{})
 	_, need := d.room.ResumeFrom(h, at(80), d.now)
 	assert.Equal(t, continuity.NeedWait, need)
@@ -120,7 +120,7 @@ func TestRoom_HistoryOfAnotherTimeIsNotMixedWithTheRing(t *testing.T) {
 	d = busy()
 	h = d.room.Fetched(80, 130, old, continuity.FirstStored{})
 	d.cfg.Limits.Epoch = "two"
-	d.audit(ptr(msg(90, 80)), 95)
+	d.audit(new(msg(90, 80)), 95)
 	_, need = d.room.ResumeFrom(h, &continuity.Position{Epoch: "two", Seq: 80, ID: "e80", TS: d.now}, d.now)
 	assert.Equal(t, continuity.NeedFetch, need, "of another stream")
 }
@@ -201,7 +201,7 @@ func TestRoom_ClientAheadOfTheEdgeIsAnsweredAfterAnAudit(t *testing.T) {
 	// It comes from an edge where 140 has arrived already.
 	d := busy()
 	require.Equal(t, continuity.NeedAudit, d.need(at(140)))
-	require.Equal(t, mustRead, d.audit(ptr(msg(140, 130)), 141))
+	require.Equal(t, mustRead, d.audit(new(msg(140, 130)), 141))
 	require.Equal(t, continuity.NeedWait, d.need(at(140)))
 	require.Equal(t, emitted(140), d.repaired(continuity.FirstStored{}, msg(130, 120), msg(140, 130)))
 	a := d.resume(t, at(140))
@@ -228,7 +228,7 @@ func TestRoom_ClientBeyondTheStreamIsToldSo(t *testing.T) {
 		pos := at(130)
 		pos.Seq = seq
 		require.Equal(t, continuity.NeedAudit, d.need(pos))
-		require.Equal(t, nothing, d.audit(ptr(msg(130, 120)), 200))
+		require.Equal(t, nothing, d.audit(new(msg(130, 120)), 200))
 		require.Equal(t, continuity.NeedAudit, d.need(pos), "it is not there now either")
 		assert.Equal(t, continuity.Answer{Position: d.room.Position(), Reason: continuity.ReasonBehind}, d.room.Beyond())
 	}
@@ -254,7 +254,7 @@ func TestRoom_LyingPositionsAreRefused(t *testing.T) {
 	}
 	for name, c := range cases {
 		d := busy()
-		d.audit(ptr(msg(130, 120)), 150)
+		d.audit(new(msg(130, 120)), 150)
 		assert.Equal(t, continuity.Answer{Position: d.room.Position(), Reason: c.want}, d.resume(t, &c.pos), name)
 	}
 

@@ -64,7 +64,7 @@ func TestRing_ShrinksWhenAsked(t *testing.T) {
 	oldest := d.oldest(100, 140)
 	assert.Greater(t, oldest, uint64(115))
 	d.publish(141, 145)
-	assert.Equal(t, 145-int(oldest), len(d.resume(t, at(oldest)).Replay))
+	assert.Len(t, d.resume(t, at(oldest)).Replay, 145-int(oldest))
 
 	d.room.Shrink(0)
 	assert.Zero(t, d.room.RingBytes())

@@ -177,7 +177,8 @@ func replay(a continuity.Answer) []uint64 {
 	return seqs
 }
 
-func ptr(m continuity.Message) *continuity.Message { return &m }
+//go:fix inline
+func ptr(m continuity.Message) *continuity.Message { return new(m) }
 
 func TestRoom_JoinOfAnEmptyRoomStandsAtTheFence(t *testing.T) {
 	t.Parallel()
@@ -209,14 +210,14 @@ func TestRoom_MessagesOfTheJoinWaitForTheSnapshot(t *testing.T) {
 	t.Parallel()
 	d := newDesk()
 	assert.Equal(t, nothing, d.live(msg(9, 8), msg(10, 9), msg(12, 10), msg(13, 12)))
-	assert.Equal(t, emitted(12, 13), d.sync(ptr(msg(10, 9)), 11), "what the snapshot has is not sent again")
+	assert.Equal(t, emitted(12, 13), d.sync(new(msg(10, 9)), 11), "what the snapshot has is not sent again")
 }
 
 func TestRoom_JoinWithAHoleInWhatWaitedRepairs(t *testing.T) {
 	t.Parallel()
 	d := newDesk()
 	d.live(msg(12, 11))
-	assert.Equal(t, mustRead, d.sync(ptr(msg(10, 9)), 10))
+	assert.Equal(t, mustRead, d.sync(new(msg(10, 9)), 10))
 	assert.Equal(t, uint64(10), d.room.Head())
 	assert.Equal(t, uint64(12), d.room.Wanted())
 	assert.Equal(t, emitted(11, 12), d.repaired(everFirst, msg(10, 9), msg(11, 10), msg(12, 11)))
@@ -270,7 +271,7 @@ func TestRoom_MessageAfterTheLastHasAgedIsSent(t *testing.T) {
 	t.Parallel()
 	d := joined(msg(10, 9))
 	day := uint64(24 * hour / second)
-	require.Equal(t, nothing, d.audit(ptr(msg(10, 9)), day-100))
+	require.Equal(t, nothing, d.audit(new(msg(10, 9)), day-100))
 	d.now = storedAt(day + 20)
 	require.Equal(t, mustRead, d.audit(nil, day+20), "nothing was compared for two minutes")
 	require.Equal(t, nothing, d.repaired(continuity.FirstStored{Seq: 11, Time: storedAt(11)}))
@@ -292,7 +293,7 @@ func TestRoom_MessageThatFollowsNothingAlthoughTheLastIsYoungIsRepaired(t *testi
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := joined(msg(10, 9))
-			d.audit(ptr(msg(10, 9)), 490)
+			d.audit(new(msg(10, 9)), 490)
 			require.Equal(t, mustRead, d.live(msg(510, 0)))
 			if c.want == "" {
 				assert.Equal(t, emitted(510), d.repaired(c.first, msg(510, 0)))
