@@ -45,7 +45,7 @@ type ServeConfig struct {
 	JoinBurst        int           `group:"Limits" default:"500" placeholder:"N" help:"Joins of one connection at once, before --join-rate counts."`
 	MaxPerUser       int           `group:"Limits" default:"32" placeholder:"N" help:"Connections of one user (the token's sub) on this server."`
 	MaxPerAddress    int           `group:"Limits" default:"1000" placeholder:"N" help:"Connections from one IP address on this server."`
-	ClientBuffer     Size          `group:"Limits" default:"256KiB" placeholder:"SIZE" help:"Queued for one slow client; past it the queue is dropped and the client replays from the stream."`
+	ClientBuffer     Size          `group:"Limits" default:"256KiB" placeholder:"SIZE" help:"Queued for one slow client; past it nothing more is queued, and it gets the rest from the stream when it has read."`
 	TotalBuffer      Size          `group:"Limits" default:"256MiB" placeholder:"SIZE" help:"Queued for all slow clients of this server together."`
 	SlowTimeout      time.Duration `group:"Limits" default:"30s" placeholder:"DURATION" help:"Time without any progress after which a slow client is disconnected."`
 	Ping             time.Duration `group:"Limits" default:"25s" placeholder:"DURATION" help:"Silence after which a client is pinged; stay below the idle timeout of every proxy in between."`

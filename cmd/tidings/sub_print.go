@@ -34,11 +34,11 @@ func (s *subscriber) print(text []byte) error {
 // tellPlaces says where the rooms stand, for --since next time.
 func (s *subscriber) tellPlaces() {
 	for _, p := range s.places {
-		if p.at == nil {
+		if p.At == nil {
 			continue
 		}
-		if at, err := json.Marshal(p.at); err == nil {
-			s.note("%s stands at %s", p.room, at)
+		if at, err := json.Marshal(p.At); err == nil {
+			s.note("%s stands at %s", p.Name, at)
 		}
 	}
 }

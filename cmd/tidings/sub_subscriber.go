@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidingsmesh/tidings/edge/follow"
 	"github.com/tidingsmesh/tidings/edge/wire"
 )
 
@@ -44,8 +45,8 @@ type subscriber struct {
 	cfg    subscriberConfig
 	client *http.Client
 
-	places   []*place // in the order asked for
-	byRoom   map[string]*place
+	places   []*follow.Room // in the order asked for
+	byRoom   map[string]*follow.Room
 	arrivals chan arrival
 	links    sync.WaitGroup
 
@@ -69,14 +70,14 @@ func newSubscriber(cfg subscriberConfig) *subscriber {
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		byRoom:   make(map[string]*place, len(cfg.Rooms)),
+		byRoom:   make(map[string]*follow.Room, len(cfg.Rooms)),
 		arrivals: make(chan arrival),
 	}
 	for _, room := range cfg.Rooms {
-		p := &place{room: room}
+		p := &follow.Room{Name: room}
 		if cfg.Since != nil {
 			at := *cfg.Since
-			p.at = &at
+			p.At = &at
 		}
 		s.places = append(s.places, p)
 		s.byRoom[room] = p
@@ -140,7 +141,7 @@ func (s *subscriber) take(a arrival) error {
 		return s.lost(l, a.err)
 	case a.conn != nil:
 		l.conn = a.conn
-		s.join(l, wire.ClientFrame{Op: wire.OpHello, Token: s.cfg.Token}, func(p *place) bool { return p.state != placeDenied })
+		s.join(l, wire.ClientFrame{Op: wire.OpHello, Token: s.cfg.Token}, func(p *follow.Room) bool { return p.State != follow.Denied })
 		return nil
 	default:
 		return s.frame(l, a.frame, a.text)
@@ -148,13 +149,13 @@ func (s *subscriber) take(a arrival) error {
 }
 
 // join sends first, and further joins if need be, with all the places that are wanted.
-func (s *subscriber) join(l *link, first wire.ClientFrame, wanted func(*place) bool) {
+func (s *subscriber) join(l *link, first wire.ClientFrame, wanted func(*follow.Room) bool) {
 	frame, size := first, 0
 	for _, p := range s.places {
 		if !wanted(p) {
 			continue
 		}
-		ref := p.ref()
+		ref := p.Ref()
 		text, err := json.Marshal(ref)
 		if err != nil {
 			continue // unreachable: it consists of strings and numbers
@@ -177,7 +178,7 @@ func (s *subscriber) frame(l *link, f wire.ServerFrame, text []byte) error {
 	case wire.OpPing:
 		l.send(wire.ClientFrame{Op: wire.OpPong})
 		for _, p := range s.places {
-			p.refresh(f.TS)
+			p.Refresh(f.TS)
 		}
 		return nil // tells nothing but that the connection lives
 	case wire.OpWelcome:
@@ -185,7 +186,7 @@ func (s *subscriber) frame(l *link, f wire.ServerFrame, text []byte) error {
 	case wire.OpDrain:
 		s.drain(l, time.Duration(f.Within)*time.Millisecond)
 	case wire.OpJoined:
-		if p != nil && p.joined(f) && s.next != nil {
+		if p != nil && p.Joined(f) && s.next != nil {
 			// The other connection was opened with a position that is void now.
 			s.links.Go(s.next.end)
 			s.next = nil
@@ -193,7 +194,7 @@ func (s *subscriber) frame(l *link, f wire.ServerFrame, text []byte) error {
 		}
 	case wire.OpLag:
 		if p != nil {
-			p.behind = true
+			p.Lagged()
 		}
 	case wire.OpDenied:
 		if err := s.print(text); err != nil {
@@ -207,20 +208,14 @@ func (s *subscriber) frame(l *link, f wire.ServerFrame, text []byte) error {
 	return s.print(text)
 }
 
-func (s *subscriber) event(l *link, p *place, f wire.ServerFrame, text []byte) error {
+func (s *subscriber) event(l *link, p *follow.Room, f wire.ServerFrame, text []byte) error {
 	if p == nil {
 		return nil // of no room that was asked for
 	}
-	var event struct {
-		ID string `json:"id"`
-	}
-	if err := json.Unmarshal(f.Event, &event); err != nil {
-		event.ID = "" // a position is good without it
-	}
-	switch p.event(f, event.ID) {
-	case eventNew:
+	switch p.Event(f) {
+	case follow.New:
 		return s.print(text)
-	case eventEarly:
+	case follow.Early:
 		return s.gap(l, p, f)
 	default:
 		return nil
@@ -228,36 +223,36 @@ func (s *subscriber) event(l *link, p *place, f wire.ServerFrame, text []byte) e
 }
 
 // gap joins a room again from where it stands. Events that were under way are passed over: they will be replayed.
-func (s *subscriber) gap(l *link, p *place, f wire.ServerFrame) error {
-	if p.state != placeLive {
+func (s *subscriber) gap(l *link, p *follow.Room, f wire.ServerFrame) error {
+	if p.State != follow.Live {
 		return nil
 	}
 	if l.rejoins++; l.rejoins > maxRejoins {
-		err := s.lost(l, fmt.Errorf("%s has a gap for the %dth time", p.room, l.rejoins))
+		err := s.lost(l, fmt.Errorf("%s has a gap for the %dth time", p.Name, l.rejoins))
 		s.links.Go(l.end)
 		return err
 	}
-	s.note("%s: the event before %d is %d, not %d; joining again from there", p.room, f.Seq, f.Prev, p.at.Seq)
-	p.state = placeGap
-	l.send(wire.ClientFrame{Op: wire.OpJoin, Rooms: []wire.RoomRef{p.ref()}})
+	s.note("%s: the event before %d is %d, not %d; joining again from there", p.Name, f.Seq, f.Prev, p.At.Seq)
+	p.State = follow.Gap
+	l.send(wire.ClientFrame{Op: wire.OpJoin, Rooms: []wire.RoomRef{p.Ref()}})
 	return nil
 }
 
 // denied notes a refusal of a room, and ends the subscriber when none is left.
-func (s *subscriber) denied(p *place, f wire.ServerFrame) error {
+func (s *subscriber) denied(p *follow.Room, f wire.ServerFrame) error {
 	if p == nil {
 		return nil
 	}
 	if f.Retryable {
-		p.state = placeWaiting
+		p.State = follow.Waiting
 		if s.rejoin == nil {
 			s.rejoin = time.After(s.joins.next())
 		}
 		return nil
 	}
-	p.state = placeDenied
+	p.State = follow.Denied
 	for _, p := range s.places {
-		if p.state != placeDenied {
+		if p.State != follow.Denied {
 			return nil
 		}
 	}
@@ -270,11 +265,11 @@ func (s *subscriber) rejoinWaiting() {
 	if s.current == nil || s.current.welcome.IsZero() {
 		return // hello will name them
 	}
-	waiting := func(p *place) bool { return p.state == placeWaiting }
+	waiting := func(p *follow.Room) bool { return p.State == follow.Waiting }
 	s.join(s.current, wire.ClientFrame{Op: wire.OpJoin}, waiting)
 	for _, p := range s.places {
 		if waiting(p) {
-			p.state = placeJoining
+			p.State = follow.Joining
 		}
 	}
 }
@@ -291,7 +286,7 @@ func (s *subscriber) welcomed(l *link, f wire.ServerFrame) {
 	}
 	s.joins.reset()
 	for _, p := range s.places {
-		p.restart()
+		p.Restart()
 	}
 }
 
