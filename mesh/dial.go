@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -136,6 +137,9 @@ func (c DialConfig) options() (address string, opts []nats.Option, err error) {
 		}),
 	}
 	if c.InboxPrefix != "" {
+		if strings.ContainsAny(c.InboxPrefix, " \t\r\n*>") || slices.Contains(strings.Split(c.InboxPrefix, "."), "") {
+			return "", nil, fmt.Errorf("%w: NATS inbox prefix %q: want a subject without wildcards, such as _INBOX_edge", ErrConfig, c.InboxPrefix)
+		}
 		opts = append(opts, nats.CustomInboxPrefix(c.InboxPrefix))
 	}
 	if c.Server != nil {

@@ -105,7 +105,7 @@ func StartServer(ctx context.Context, cfg ServerConfig, log *slog.Logger) (*Serv
 	srv.Start()
 	if err := s.awaitReady(ctx, adapter.fatal); err != nil {
 		s.Close()
-		return nil, fmt.Errorf("%w: %w", ErrServerStart, err)
+		return nil, fmt.Errorf("%w: data folder %s: %w", ErrServerStart, cfg.Dir, err)
 	}
 	return s, nil
 }

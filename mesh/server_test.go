@@ -163,7 +163,8 @@ func TestServer_DamagedStoreIsReported(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "jetstream"), nil, 0o600)) // where a folder belongs
 	_, err := StartServer(within(t), ServerConfig{Dir: dir}, quiet())
 	require.ErrorIs(t, err, ErrServerStart)
-	assert.ErrorContains(t, err, "jetstream")
+	assert.ErrorContains(t, err, dir)
+	assert.ErrorContains(t, err, "not a directory")
 }
 
 func TestServerConfig_Validate(t *testing.T) {

@@ -21,7 +21,7 @@ type Writer struct {
 
 // Create makes a new history file NAME.jsonl in a folder. The caller closes it.
 func Create(dir, name string) (*Writer, error) {
-	f, err := os.OpenFile(filepath.Join(dir, name+".jsonl"), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o640)
+	f, err := os.OpenFile(filepath.Join(dir, name+".jsonl"), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
