@@ -29,7 +29,7 @@ func TestDial_RefusesWhatWaitingCannotMend(t *testing.T) {
 		"other scheme":      {DialConfig{URL: "http://127.0.0.1:4222"}, "want nats://"},
 		"no scheme":         {DialConfig{URL: "127.0.0.1:4222"}, "127.0.0.1:4222"},
 		"no host":           {DialConfig{URL: "nats://:4222"}, "no host"},
-		"path":              {DialConfig{URL: "nats://h:4222/x"}, "after"},
+		"path":              {DialConfig{URL: "nats://h:4222/x"}, "nothing may follow"},
 		"second is bad":     {DialConfig{URL: "nats://h:4222, ws://h:4222"}, "want nats://"},
 		"secret in address": {DialConfig{URL: "nats://u:hunter2@h:4222"}, "credentials"},
 		"secret and typo":   {DialConfig{URL: "nats://u:hunter2@h:port"}, "no URL"},
@@ -50,7 +50,7 @@ func TestDial_RefusesWhatWaitingCannotMend(t *testing.T) {
 				nc.Close()
 			}
 			require.ErrorIs(t, err, ErrConfig)
-			assert.Contains(t, strings.ReplaceAll(err.Error(), "follow", "after"), c.says)
+			assert.Contains(t, err.Error(), c.says)
 			assert.NotContains(t, err.Error(), "hunter2")
 		})
 	}

@@ -178,7 +178,6 @@ func replay(a continuity.Answer) []uint64 {
 }
 
 //go:fix inline
-func ptr(m continuity.Message) *continuity.Message { return new(m) }
 
 func TestRoom_JoinOfAnEmptyRoomStandsAtTheFence(t *testing.T) {
 	t.Parallel()
