@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/tidingsmesh/tidings/edge/subscriber"
 	"github.com/tidingsmesh/tidings/edge/wire"
 	"github.com/tidingsmesh/tidings/subjects"
 )
@@ -68,10 +69,31 @@ func (c *subCmd) Run(ctx context.Context, m *Main, o origins) error {
 
 	// Without this the end of `tidings sub … | head` would kill the process before it has said goodbye to the server.
 	signal.Ignore(syscall.SIGPIPE)
-	return newSubscriber(subscriberConfig{
-		URLs: c.URL, Token: string(c.Token), Rooms: rooms, Since: since, Out: m.Stdout, Notes: m.Stderr,
-	}).run(ctx)
+	out := newSubPrinter(m.Stdout, m.Stderr, rooms)
+	cfg := subscriber.Config{
+		URLs: c.URL, Rooms: rooms, Observer: out,
+		Token: func(context.Context, string) (string, error) { return string(c.Token), nil },
+	}
+	if since != nil {
+		cfg.Since = map[string]wire.Position{rooms[0]: *since}
+	}
+	s := subscriber.New(cfg)
+	err := s.Run(ctx)
+	end, ended := errors.AsType[*subscriber.EndError](err)
+	switch {
+	case err == nil, errors.Is(err, errNobodyReads):
+		out.tellPlaces(rooms, s.Places())
+		return nil
+	case ended && end.Token:
+		return fmt.Errorf("%s: %s; %s", showURL(end.URL), end.Reason, newToken)
+	case ended:
+		return fmt.Errorf("%s: %s", showURL(end.URL), end.Reason)
+	default:
+		return err
+	}
 }
+
+const newToken = "get a new one and give it as TIDINGS_TOKEN" //nolint:gosec // an advice, no credential
 
 // socketURL accepts what a subscriber can dial.
 func socketURL(s string) error {

@@ -1,4 +1,4 @@
-package main
+package subscriber
 
 import (
 	"crypto/tls"
@@ -24,6 +24,10 @@ type loss struct {
 	reason string
 	// final: trying again cannot help.
 	final bool
+	// token: the edge did not accept it.
+	token bool
+	// code of the close frame, 0 without one.
+	code wire.Code
 	// elsewhere: this server sends its clients away, another one should be tried at once.
 	elsewhere bool
 	// wait is the least time to the next attempt.
@@ -33,8 +37,6 @@ type loss struct {
 // maxRetryAfter bounds how long a server can make a subscriber wait.
 const maxRetryAfter = 10 * time.Minute
 
-const newToken = "get a new one and give it as TIDINGS_TOKEN" //nolint:gosec // an advice, no credential
-
 // lossOf judges why a connection ended. known says that some server has welcomed this subscriber before: then an answer
 // which would otherwise mean a wrong address is taken for a passing fault of something in between.
 func lossOf(err error, known bool) loss {
@@ -42,7 +44,9 @@ func lossOf(err error, known bool) loss {
 		return refused.loss(known)
 	}
 	if closed, ok := errors.AsType[websocket.CloseError](err); ok {
-		return closeLoss(closed)
+		l := closeLoss(closed)
+		l.code = wire.Code(closed.Code) //nolint:gosec // it has 16 bits on the wire
+		return l
 	}
 	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
 	return loss{reason: plain(err), final: certificate && !known}
@@ -65,7 +69,7 @@ func closeLoss(closed websocket.CloseError) loss {
 	}
 	switch code {
 	case wire.CodeUnauthorized:
-		return loss{reason: reason + "; " + newToken, final: true}
+		return loss{reason: reason, token: true}
 	case wire.CodeDraining:
 		return loss{reason: reason, elsewhere: true}
 	case wire.CodeLimit:
@@ -129,8 +133,7 @@ func (e *handshakeError) loss(known bool) loss {
 	l := loss{reason: e.Error(), wait: e.retryAfter}
 	switch s := e.status; {
 	case s == http.StatusUnauthorized:
-		l.final = true
-		l.reason += "; " + newToken
+		l.token = true
 	case s == http.StatusServiceUnavailable:
 		l.elsewhere = true
 	case s >= http.StatusInternalServerError, s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s == http.StatusTooEarly:

@@ -1,4 +1,4 @@
-package main
+package subscriber
 
 import (
 	"context"
@@ -31,26 +31,31 @@ type link struct {
 	cancel   context.CancelFunc
 	ending   chan struct{} // closed by end: nothing more is handed over
 	arrivals chan<- arrival
+	cfg      *Config
+	token    string // to be shown; set before run, or by run before it hands over conn
 
 	// What follows belongs to the loop.
 	conn     *websocket.Conn // nil until run has handed it over
 	welcome  time.Time       // zero until then
 	draining bool
-	rejoins  int // because of gaps
+	rejoins  int         // because of gaps
+	renewal  *time.Timer // until a newer token is asked for; nil before the welcome
 }
 
-// arrival is one thing that a link has to tell: it is open (conn), a frame came (text), or it has ended (err).
+// arrival is one thing that a link has to tell: it is open (conn), a frame came (text), there is a newer token, or it has
+// ended (err).
 type arrival struct {
 	link  *link
 	conn  *websocket.Conn
 	text  []byte
 	frame wire.ServerFrame
+	token string
 	err   error
 }
 
 // newLink prepares a connection that outlives ctx, so that it can be closed properly when ctx has ended.
-func newLink(ctx context.Context, url string, arrivals chan<- arrival) *link {
-	l := &link{url: url, ending: make(chan struct{}), arrivals: arrivals}
+func newLink(ctx context.Context, cfg *Config, url, token string, arrivals chan<- arrival) *link {
+	l := &link{url: url, token: token, cfg: cfg, ending: make(chan struct{}), arrivals: arrivals}
 	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return l
 }
@@ -58,6 +63,14 @@ func newLink(ctx context.Context, url string, arrivals chan<- arrival) *link {
 // run is the goroutine of the link.
 func (l *link) run(client *http.Client) {
 	defer l.cancel()
+	if l.token == "" {
+		token, err := l.cfg.Token(l.ctx, "")
+		if err != nil {
+			l.hand(arrival{err: fmt.Errorf("no token: %w", err)})
+			return
+		}
+		l.token = token
+	}
 	conn, err := l.dial(client)
 	if err != nil {
 		l.hand(arrival{err: err})
@@ -82,6 +95,16 @@ func (l *link) run(client *http.Client) {
 			silence = ping + max(2*time.Second, ping/2)
 		}
 		l.hand(arrival{text: text, frame: f})
+		if l.cfg.Pace != nil {
+			l.cfg.Pace(l.ctx, len(text))
+		}
+	}
+}
+
+// renew asks for a newer token and hands it over, unless there is none.
+func (l *link) renew() {
+	if token, err := l.cfg.Token(l.ctx, ""); err == nil { // otherwise the edge will ask by closing
+		l.hand(arrival{token: token})
 	}
 }
 
@@ -105,7 +128,7 @@ func (l *link) dial(client *http.Client) (*websocket.Conn, error) {
 	case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
 		return nil, newHandshakeError(resp)
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("no answer within %s", display(linkDialTime))
+		return nil, fmt.Errorf("no answer within %s", linkDialTime)
 	default:
 		return nil, err
 	}
@@ -124,7 +147,7 @@ func (l *link) read(conn *websocket.Conn, silence time.Duration) ([]byte, error)
 	kind, text, err := conn.Read(ctx)
 	switch {
 	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return nil, fmt.Errorf("nothing came for %s", display(silence))
+		return nil, fmt.Errorf("nothing came for %s", silence)
 	case err != nil:
 		return nil, err
 	case kind != websocket.MessageText:
@@ -147,6 +170,9 @@ func (l *link) send(frame wire.ClientFrame) {
 // end closes the connection, properly if the server plays along. run ends by it, and is waited for by the subscriber.
 func (l *link) end() {
 	close(l.ending)
+	if l.renewal != nil {
+		l.renewal.Stop()
+	}
 	if l.conn != nil {
 		force := time.AfterFunc(linkCloseTime, l.cancel)
 		defer force.Stop()
