@@ -173,7 +173,10 @@ func fetchStream(ctx context.Context, nc *nats.Conn, name string) (*jetstream.St
 	return streamRequest(ctx, nc, "$JS.API.STREAM.INFO."+name, nil)
 }
 
+// createStream goes on when ctx ends: an embedded server must not be stopped while it creates a stream,
+// which would be left open.
 func createStream(ctx context.Context, nc *nats.Conn, cfg StreamConfig) (*jetstream.StreamInfo, error) {
+	ctx = context.WithoutCancel(ctx)
 	info, err := streamRequest(ctx, nc, "$JS.API.STREAM.CREATE."+cfg.Name, wantedStream(cfg))
 	if errors.Is(err, ErrNotPermitted) {
 		return nil, fmt.Errorf("%w, and these credentials may not create it: run `tidings serve` once with the administrator's: %w", ErrStreamMissing, err)
