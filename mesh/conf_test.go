@@ -366,10 +366,22 @@ func TestConf_Cluster(t *testing.T) {
 	worker := c.Dial(t, mesh.DialConfig{User: "worker", Password: "pworker", TLS: mesh.TLSConfig{CAFile: ca.file}})
 	p, err := mesh.NewPublisher(worker, mesh.PublisherConfig{})
 	require.NoError(t, err)
+	elected := make(chan *nats.Msg, 8)
+	edge := as(t, c.Others(leader)[0], "edge", trust)
+	_, err = edge.ChanSubscribe("$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.ROOMS", elected)
+	require.NoError(t, err)
+	require.NoError(t, edge.Flush())
 	leader.Kill()
 	ack, err := p.Publish(t.Context(), room(t, "campaign:42"), event(t))
 	require.NoError(t, err)
 	assert.NotZero(t, ack.Seq)
+	// An edge hears of the new leader, and compares its rooms with it.
+	select {
+	case m := <-elected:
+		assert.Contains(t, string(m.Data), `"stream":"ROOMS"`)
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing was heard of the new leader")
+	}
 }
 
 // TestConf_FenceHoldsAcrossAccounts is the reason why an edge believes its fence:

@@ -28,8 +28,10 @@ type FeedConfig struct {
 	// Linger is how long a room is followed after its last member left (default 45 s); it makes a
 	// reload or a short absence cheap.
 	Linger time.Duration
-	// Audit is how often every room is compared with the stream (default 30 s).
-	Audit time.Duration
+	// Audit is how often every room is compared with the stream (default 30 s), and Settle how long
+	// after the last event or join of a room that room is (default 2 s; 0: not at all). A lost last event
+	// is found by one of them.
+	Audit, Settle time.Duration
 	// RingEntries (256) and RingBytes (64 KiB) bound what a room keeps to serve resumes from memory;
 	// TotalRingBytes (64 MiB) bounds all of them together.
 	RingEntries, RingBytes, TotalRingBytes int
@@ -49,6 +51,7 @@ func DefaultFeedConfig() FeedConfig {
 		Stream:         DefaultStreamConfig(),
 		Linger:         45 * time.Second,
 		Audit:          30 * time.Second,
+		Settle:         2 * time.Second,
 		RingEntries:    256,
 		RingBytes:      64 << 10,
 		TotalRingBytes: 64 << 20,
@@ -63,8 +66,8 @@ func (c FeedConfig) validate() error {
 	switch {
 	case c.Encode == nil:
 		return fmt.Errorf("%w: feed without Encode", ErrConfig)
-	case c.Linger < 0, c.Audit <= 0:
-		return fmt.Errorf("%w: linger must not be negative and audit must be positive", ErrConfig)
+	case c.Linger < 0, c.Settle < 0, c.Audit <= 0:
+		return fmt.Errorf("%w: linger and settle must not be negative and audit must be positive", ErrConfig)
 	case c.RingEntries < 1, c.RingBytes < 1, c.TotalRingBytes < 1:
 		return fmt.Errorf("%w: ring bounds must be positive", ErrConfig)
 	}
@@ -129,6 +132,7 @@ type Feed struct {
 	rooms    map[subjects.Room]*feedRoom
 	byKey    map[string]*feedRoom
 	idle     map[*feedRoom]time.Time // since when nobody wants them
+	settling settling
 	outboxes [][]Delivery
 	effects  continuity.Effects
 	rings    int // bytes in all rings
@@ -177,6 +181,7 @@ func NewFeed(cfg FeedConfig, log *slog.Logger) (*Feed, error) {
 		rooms:    make(map[subjects.Room]*feedRoom),
 		byKey:    make(map[string]*feedRoom),
 		idle:     make(map[*feedRoom]time.Time),
+		settling: settling{after: cfg.Settle},
 		messages: make(chan *nats.Msg, liveQueue),
 		results:  make(chan func(), maxJobs),
 		wake:     make(chan struct{}, 1),
@@ -257,6 +262,8 @@ func (f *Feed) loop(ctx context.Context) {
 	defer audit.Stop()
 	tidy := time.NewTicker(time.Second)
 	defer tidy.Stop()
+	settle := time.NewTicker(f.settling.interval())
+	defer settle.Stop()
 	f.mark = time.NewTimer(0)
 	defer f.mark.Stop()
 	for {
@@ -275,6 +282,8 @@ func (f *Feed) loop(ctx context.Context) {
 			apply()
 		case <-audit.C:
 			f.auditAll()
+		case <-settle.C:
+			f.settling.advance(time.Now(), f.queueLater)
 		case <-tidy.C:
 			f.forgetIdle(time.Now())
 		case <-f.mark.C:

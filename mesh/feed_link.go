@@ -63,11 +63,21 @@ func (f *Feed) connect(ctx context.Context) (err error) {
 	if _, err := f.live.ChanSubscribe(subjects.NudgeWildcard, f.messages); err != nil {
 		return fmt.Errorf("subscribe to nudges: %w", err)
 	}
+	if _, err := f.live.ChanSubscribe(leaderElected+info.Name, f.messages); err != nil {
+		return fmt.Errorf("subscribe to elections: %w", err)
+	}
 	f.follow(info)
 	f.ready.set(aboutStream, "")
 	f.log.Info("following the stream", slog.String("stream", info.Name), slog.String("epoch", info.Epoch))
 	return nil
 }
+
+// What the old leader of the stream had stored and not announced yet is announced by nobody; the server
+// tells of a new one on this subject, followed by the stream's name.
+const (
+	advisoryPrefix = "$JS"
+	leaderElected  = advisoryPrefix + ".EVENT.ADVISORY.STREAM.LEADER_ELECTED."
+)
 
 // dialConfig is the configuration of one connection. The hooks run in the connection's goroutine and
 // do not wait.

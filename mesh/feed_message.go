@@ -37,6 +37,11 @@ func (f *Feed) liveMessage(m *nats.Msg) {
 		f.overrun = true
 	}
 	prefix, key, _ := strings.Cut(m.Subject, ".")
+	if prefix == advisoryPrefix {
+		f.log.Info("the stream has a new leader: comparing all rooms with it")
+		f.auditAll()
+		return
+	}
 	room := f.byKey[key]
 	if room == nil {
 		return // left meanwhile, or a nudge for a room that is not followed here
@@ -58,7 +63,9 @@ func (f *Feed) liveMessage(m *nats.Msg) {
 			f.quarantine(room, stored, cause)
 		}
 	}
-	room.state.Live(msg, time.Now().UnixMilli(), &f.effects)
+	now := time.Now()
+	f.settling.touch(room, now)
+	room.state.Live(msg, now.UnixMilli(), &f.effects)
 	f.apply(room)
 }
 

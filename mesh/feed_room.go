@@ -24,10 +24,12 @@ type feedRoom struct {
 	rings   int // what the ring counted last
 
 	queued   queuedAs
-	recheck  bool     // to be queued when the repair is over
-	fetching bool     // a read for waiting clients is under way
-	busy     int      // rounds and reads under way; until they are over the room is kept
-	reported []uint64 // quarantined while the repair that is under way may find them again
+	settling bool      // in the feed's settling
+	touched  time.Time // when something last happened
+	recheck  bool      // to be queued when the repair is over
+	fetching bool      // a read for waiting clients is under way
+	busy     int       // rounds and reads under way; until they are over the room is kept
+	reported []uint64  // quarantined while the repair that is under way may find them again
 }
 
 // queuedAs is how urgently a room is wanted in a round.
@@ -219,6 +221,7 @@ func (f *Feed) answer(room *feedRoom, w waiter, a *continuity.Answer) {
 	if !w.join.CatchUp {
 		room.members[w.subscriber]++
 		room.total++
+		f.settling.touch(room, time.Now())
 	}
 	f.metrics.answered(*a)
 	f.outboxes[w.subscriber] = append(f.outboxes[w.subscriber], Delivery{

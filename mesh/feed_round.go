@@ -48,10 +48,15 @@ func (f *Feed) queue(room *feedRoom) {
 func (f *Feed) auditAll() {
 	f.refreshInfo()
 	for _, room := range f.rooms {
-		if room.queued == notQueued {
-			room.queued = queuedLater
-			f.round.later = append(f.round.later, room)
-		}
+		f.queueLater(room)
+	}
+}
+
+// queueLater is queue for a room that nobody waits for.
+func (f *Feed) queueLater(room *feedRoom) {
+	if room.queued == notQueued && f.rooms[room.state.Name] == room {
+		room.queued = queuedLater
+		f.round.later = append(f.round.later, room)
 	}
 }
 

@@ -31,8 +31,11 @@ type ServeConfig struct {
 	Issuer    string        `group:"Tokens" placeholder:"ISSUER" help:"Required as the token's iss. Without it iss is not looked at."`
 	Leeway    time.Duration `group:"Tokens" default:"30s" placeholder:"DURATION" help:"Clock difference tolerated in exp, nbf and iat, at most 60s."`
 
-	Public  []string `group:"Rooms and events" sep:"none" default:"broadcast:*" placeholder:"PATTERN" help:"Rooms that every authenticated client may join (campaign:42, broadcast:*); repeatable. An empty one means none."`
-	Schemas string   `group:"Rooms and events" placeholder:"DIR" help:"Folder of JSON Schemas for the application's own event types, beside the built-in catalogue."`
+	Public  []string      `group:"Rooms and events" sep:"none" default:"broadcast:*" placeholder:"PATTERN" help:"Rooms that every authenticated client may join (campaign:42, broadcast:*); repeatable. An empty one means none."`
+	Schemas string        `group:"Rooms and events" placeholder:"DIR" help:"Folder of JSON Schemas for the application's own event types, beside the built-in catalogue."`
+	Linger  time.Duration `group:"Rooms and events" default:"45s" placeholder:"DURATION" help:"Time for which a room is followed after its last client has left; makes a reload or a short absence cheap."`
+	Audit   time.Duration `group:"Rooms and events" default:"30s" placeholder:"DURATION" help:"How often every joined room is compared with the stream, which finds a last event that was not announced."`
+	Settle  time.Duration `group:"Rooms and events" default:"2s" placeholder:"DURATION" help:"Time after the last event or join of a room at which it is compared as well; 0s for not at all."`
 
 	MaxMessage       Size          `group:"Limits" default:"16KiB" placeholder:"SIZE" help:"One message of a client."`
 	MaxToken         Size          `group:"Limits" default:"8KiB" placeholder:"SIZE" help:"One token; 8KiB is the most."`

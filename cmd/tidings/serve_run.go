@@ -81,6 +81,7 @@ func serve(ctx context.Context, c ServeConfig, log *slog.Logger, out io.Writer) 
 	feed.Validate = schemas.Check
 	feed.Encode = edge.EncodeEvent
 	feed.Metrics = registry
+	feed.Linger, feed.Audit, feed.Settle = c.Linger, c.Audit, c.Settle
 	f, err := mesh.NewFeed(feed, log)
 	if err != nil {
 		return err

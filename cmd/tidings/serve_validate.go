@@ -82,6 +82,9 @@ func (c *ServeConfig) validate(o origins) error {
 	}
 	_, err := schema.Load(c.Schemas)
 	check("schemas", err)
+	check("linger", between(c.Linger, 0, 24*time.Hour))
+	check("audit", between(c.Audit, time.Second, 24*time.Hour))
+	check("settle", between(c.Settle, 0, time.Hour))
 
 	const most = 1_000_000
 	check("max-message", between(c.MaxMessage, Kibibyte, Mebibyte))
