@@ -63,6 +63,8 @@ type LinkEvent struct {
 	Edge   string
 	Reason string
 	Code   wire.Code // of the close frame that ended it, 0 without one
+	// Standby says that it was the second connection of a drain: the first is still there.
+	Standby bool
 	Next   string
 	Wait   time.Duration
 	Within time.Duration

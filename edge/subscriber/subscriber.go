@@ -399,7 +399,7 @@ func (s *Subscriber) lost(ctx context.Context, l *link, cause error) error {
 	s.settle(l)
 	e := LinkEvent{Kind: LinkLost, URL: l.url, Reason: loss.reason, Code: loss.code}
 	if l == s.next {
-		s.next = nil
+		s.next, e.Standby = nil, true
 	} else if s.current, s.next = s.next, nil; s.current != nil {
 		e.Kind = LinkSuperseded
 		s.cfg.Observer.Link(e)
