@@ -65,9 +65,9 @@ type LinkEvent struct {
 	Code   wire.Code // of the close frame that ended it, 0 without one
 	// Standby says that it was the second connection of a drain: the first is still there.
 	Standby bool
-	Next   string
-	Wait   time.Duration
-	Within time.Duration
+	Next    string
+	Wait    time.Duration
+	Within  time.Duration
 }
 
 // EndError says why a subscriber ended for good: trying again cannot help.

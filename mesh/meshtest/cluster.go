@@ -5,6 +5,7 @@ package meshtest
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,20 +34,37 @@ func StartCluster(t testing.TB, n int) *Cluster {
 // as TIDINGS_NATS_NAME.
 func StartClusterConfig(t testing.TB, n int, cfg ProcessConfig) *Cluster {
 	t.Helper()
-	ports := freePorts(t, n)
-	routes := make([]string, n)
-	for i, port := range ports {
-		routes[i] = "nats://127.0.0.1:" + strconv.Itoa(port)
-	}
-	list, err := json.Marshal(routes)
-	require.NoError(t, err)
+	return StartClusterVia(t, n, cfg, nil)
+}
 
+// StartClusterVia is StartClusterConfig with routes that lead elsewhere first:
+// via returns the address at which one node (by index) reaches another's, both
+// as host:port. Nodes then learn no other way to each other.
+func StartClusterVia(t testing.TB, n int, cfg ProcessConfig, via func(from, to int, address string) string) *Cluster {
+	t.Helper()
+	ports := freePorts(t, n)
 	c := &Cluster{}
 	urls := make([]string, n)
 	for i := range n {
+		routes := make([]string, 0, n)
+		for k, port := range ports {
+			address := "127.0.0.1:" + strconv.Itoa(port)
+			if via != nil && k != i {
+				address = via(i, k, address)
+			}
+			routes = append(routes, "nats://"+address)
+		}
+		list, err := json.Marshal(routes)
+		require.NoError(t, err)
 		node := cfg
 		node.Name = fmt.Sprintf("n%d", i+1)
+		if cfg.Store != "" {
+			node.Store = filepath.Join(cfg.Store, node.Name)
+		}
 		node.Args = append([]string{"-cluster", routes[i]}, cfg.Args...)
+		if via != nil {
+			node.Args = append(node.Args, "-cluster_advertise", "127.0.0.1:1") // nobody is there
+		}
 		node.Env = append([]string{"TIDINGS_NATS_NAME=" + node.Name, "TIDINGS_NATS_ROUTES=" + string(list)}, cfg.Env...)
 		if cfg.Config == "" {
 			node.Args = append(node.Args, "-cluster_name", "test", "-routes", strings.Join(routes, ","))
@@ -110,7 +128,7 @@ func (c *Cluster) Others(p *Process) []*Process {
 // metaLeader is the leader of the JetStream cluster as this node sees it.
 func (p *Process) metaLeader(t testing.TB) string {
 	t.Helper()
-	body, err := p.get(t.Context(), "/jsz")
+	body, err := p.Get(t.Context(), "/jsz")
 	if err != nil {
 		return ""
 	}

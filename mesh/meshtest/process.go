@@ -32,6 +32,9 @@ type ProcessConfig struct {
 	// Config is a configuration file, which finds its store in the environment
 	// as TIDINGS_NATS_STORE. Default: JetStream on, nothing else.
 	Config string
+	// Store is the folder of the store; default a new one. In a cluster each
+	// node has a folder in it, by its name.
+	Store  string
 	Args   []string // further flags
 	Env    []string // further environment, KEY=value
 	TLS    bool     // whether clients speak TLS
@@ -81,7 +84,10 @@ func newProcess(t testing.TB, cfg ProcessConfig) *Process {
 		"-n", cfg.Name, "-a", "127.0.0.1", "-p", strconv.Itoa(ports[0]),
 		"-m", strconv.Itoa(ports[1]),
 	}
-	store := filepath.Join(t.TempDir(), cfg.Name)
+	store := cfg.Store
+	if store == "" {
+		store = filepath.Join(t.TempDir(), cfg.Name)
+	}
 	if cfg.Config != "" {
 		p.args = append(p.args, "-c", cfg.Config)
 		p.cfg.Env = append([]string{"TIDINGS_NATS_STORE=" + strconv.Quote(store)}, cfg.Env...)
@@ -164,6 +170,9 @@ func (p *Process) Dial(t testing.TB, cfg mesh.DialConfig) *nats.Conn {
 	return Dial(t, cfg)
 }
 
+// PID is the process's id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Log is all that the process has logged.
 func (p *Process) Log() string {
 	b, err := os.ReadFile(p.log.Name())
@@ -187,13 +196,13 @@ func (p *Process) awaitHealthy(t testing.TB) {
 			t.Fatalf("%s ended by itself: %s", p.Name, p.cmd.ProcessState)
 		default:
 		}
-		_, err := p.get(t.Context(), "/healthz")
+		_, err := p.Get(t.Context(), "/healthz")
 		return err == nil
 	}, "%s healthy", p.Name)
 }
 
-// get asks the monitoring port and returns the body of a 200.
-func (p *Process) get(ctx context.Context, path string) ([]byte, error) {
+// Get asks the monitoring port and returns the body of a 200.
+func (p *Process) Get(ctx context.Context, path string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.monitor+path, nil)
 	if err != nil {
 		return nil, err
