@@ -34,10 +34,10 @@ type ProcessConfig struct {
 	Config string
 	// Store is the folder of the store; default a new one. In a cluster each
 	// node has a folder in it, by its name.
-	Store  string
-	Args   []string // further flags
-	Env    []string // further environment, KEY=value
-	TLS    bool     // whether clients speak TLS
+	Store string
+	Args  []string // further flags
+	Env   []string // further environment, KEY=value
+	TLS   bool     // whether clients speak TLS
 }
 
 // Process is a nats-server process. Its methods are for the test's goroutine.
