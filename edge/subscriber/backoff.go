@@ -26,3 +26,6 @@ func (b *backoff) next() time.Duration {
 }
 
 func (b *backoff) reset() { b.attempts = 0 }
+
+// soon is the wait of a first attempt.
+func soon() time.Duration { return new(backoff).next() }

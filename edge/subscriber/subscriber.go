@@ -406,9 +406,12 @@ func (s *Subscriber) lost(ctx context.Context, l *link, cause error) error {
 		return nil
 	}
 	e.Wait = loss.wait
-	if loss.elsewhere && s.hops < len(s.cfg.URLs) {
+	switch {
+	case loss.token:
+		e.Wait = soon() // no failure of the edge's, and the other token does not get any younger
+	case loss.elsewhere && s.hops < len(s.cfg.URLs):
 		s.hops++
-	} else {
+	default:
 		e.Wait += s.connects.next()
 	}
 	s.retry = time.After(e.Wait)

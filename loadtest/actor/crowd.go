@@ -18,7 +18,9 @@ import (
 
 // ClientsConfig is a crowd of clients that behave as browsers do.
 type ClientsConfig struct {
-	URLs    []string       `json:"urls"` // of the edges
+	URLs []string `json:"urls"` // of the edges
+	// Direct are the same edges without anything in between that would read for a slow client.
+	Direct  []string       `json:"direct"`
 	Secret  string         `json:"secret"`
 	Clients []ClientConfig `json:"clients"`
 	// ExpireAt is when all tokens that were signed before it end, in Unix seconds; 0: never.
@@ -64,8 +66,11 @@ type client struct {
 
 func newCrowd(cfg Config, log *history.Writer) *crowd {
 	c := &crowd{cfg: cfg, log: log, healed: make(chan struct{})}
-	urls := cfg.Clients.URLs
 	for i, one := range cfg.Clients.Clients {
+		urls := cfg.Clients.URLs
+		if one.Class == history.Slow {
+			urls = cfg.Clients.Direct
+		}
 		k := &client{cfg: one, crowd: c, recorder: newRecorder(one.Name, log), late: i%lateEachNth == 0}
 		sc := subscriber.Config{
 			// Each begins at another edge.
@@ -97,6 +102,8 @@ func slowTransport() *http.Transport {
 }
 
 func (c *crowd) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var all sync.WaitGroup
 	errs := make(chan error, len(c.clients))
 	for i, k := range c.clients {
@@ -104,6 +111,7 @@ func (c *crowd) run(ctx context.Context) error {
 		all.Go(func() {
 			if err := k.run(ctx, random); err != nil {
 				errs <- fmt.Errorf("%s: %w", k.cfg.Name, err)
+				cancel() // no client gives up in a run
 			}
 		})
 	}

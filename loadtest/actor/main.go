@@ -107,12 +107,13 @@ func obey(ctx context.Context, a actor, in io.Reader, out io.Writer) error {
 			if err := json.Unmarshal([]byte(argument), &seqs); err != nil {
 				return fmt.Errorf("await: %w", err)
 			}
-			if err := a.await(ctx, seqs); err != nil {
-				return fmt.Errorf("await: %w", err)
-			}
-			if _, err := fmt.Fprintln(out, "there"); err != nil {
-				return err
-			}
+			go func() { // "stop" can come before the answer
+				answer := "there"
+				if err := a.await(ctx, seqs); err != nil {
+					answer = err.Error()
+				}
+				_, _ = fmt.Fprintln(out, answer) // who conducts the run waits for it, or has gone
+			}()
 		default:
 			return fmt.Errorf("unknown command %q", command)
 		}

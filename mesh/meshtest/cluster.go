@@ -63,7 +63,8 @@ func StartClusterVia(t testing.TB, n int, cfg ProcessConfig, via func(from, to i
 		}
 		node.Args = append([]string{"-cluster", routes[i]}, cfg.Args...)
 		if via != nil {
-			node.Args = append(node.Args, "-cluster_advertise", "127.0.0.1:1") // nobody is there
+			// Neither nodes nor clients learn of ways around: nobody is at the one address.
+			node.Args = append(node.Args, "-cluster_advertise", "127.0.0.1:1", "-no_advertise")
 		}
 		node.Env = append([]string{"TIDINGS_NATS_NAME=" + node.Name, "TIDINGS_NATS_ROUTES=" + string(list)}, cfg.Env...)
 		if cfg.Config == "" {
