@@ -127,7 +127,7 @@ func (e *Edge) Run(ctx, hard context.Context, listener net.Listener) error {
 
 	// The orderly shutdown. Each step needs the ones before it.
 	e.draining.Store(true)                               // 1. not ready: new clients go elsewhere
-	e.tell(commandDrain)                                 // 2. those who are here are asked to move
+	e.tell(commandDrain)                                 // 2. those who are here are asked to move, by and by
 	e.waitEmpty(e.cfg.Drain, hard.Done(), failed.Done()) // 3. and get the time for it
 	stopAccepting()                                      // 4. no connection is accepted
 	e.tell(commandClose)                                 // 5. who is left is told so, with 4503

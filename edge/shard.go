@@ -31,6 +31,7 @@ type shard struct {
 	commands      chan command
 	// draining: hello is answered with a close; closing: new sessions are turned away.
 	draining, closing bool
+	departure         departure
 }
 
 func newShard(e *Edge, number int) *shard {
@@ -90,6 +91,7 @@ func (s *shard) run(ctx context.Context) {
 		}
 		s.deliver(deliveries)
 		s.obey(do)
+		s.askToLeave()
 		s.wheel.advance(s.now, (*session).due)
 		s.edge.metrics.sent(s.frames, s.bytes)
 		s.frames, s.bytes = 0, 0
@@ -338,12 +340,7 @@ func (s *shard) obey(c command) {
 	switch c {
 	case commandNone:
 	case commandDrain:
-		s.draining = true
-		for _, session := range slices.Clone(s.sessions) {
-			if session.state == stateOpen {
-				session.control(wire.AppendDrain(s.scratch(), s.edge.cfg.Drain.Milliseconds()))
-			}
-		}
+		s.depart()
 	case commandClose:
 		s.draining, s.closing = true, true
 		for _, session := range slices.Clone(s.sessions) {
