@@ -55,8 +55,8 @@ fmt: $(LINT) ## format all Go code
 
 .PHONY: race
 race: system $(NODE_MODULES) ## all tests, fuzz seeds included, with the race detector
-	go test -race -timeout $(TESTTIMEOUT) ./...
-	$(if $(WITHOUT_RACE),go test -timeout $(TESTTIMEOUT) $(WITHOUT_RACE))
+	go test -race -count=1 -timeout $(TESTTIMEOUT) ./...
+	$(if $(WITHOUT_RACE),go test -count=1 -timeout $(TESTTIMEOUT) $(WITHOUT_RACE))
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (30s)

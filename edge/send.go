@@ -54,7 +54,7 @@ func (s *session) send(q queued) {
 	case n < len(q.buf):
 		q.buf, q.begun = q.buf[n:], n > 0
 		s.backlog = &backlog{}
-		s.stalled, s.catchUpAt = s.shard.now, 0
+		s.stalled = s.shard.now
 		s.sock.await()
 		s.enqueue(q)
 		s.shard.schedule(s)
@@ -146,12 +146,6 @@ func (s *session) writable() {
 
 // catchUp asks the log for what the lagging members of a session missed, now that it has drained.
 func (s *session) catchUp() {
-	s.catchUpAt = 0
-	if s.shard.now < s.notBefore {
-		s.catchUpAt = s.notBefore
-		s.shard.schedule(s)
-		return
-	}
 	for _, m := range s.rooms {
 		if m.lagging && m.ticket == nil && m.index >= 0 {
 			s.shard.ask(m, &continuity.Position{Epoch: m.room.epoch, Seq: m.from, TS: m.fromTime}, true)
@@ -167,6 +161,12 @@ func (s *session) caughtUp(m *membership, a continuity.Answer) {
 	}
 	m.lagging, m.through = false, m.from
 	s.replay(m, a)
+	if a.Partial && !m.lagging && m.index >= 0 {
+		m.lagging, m.from, m.fromTime = true, a.Position.Seq, a.Position.TS
+		if s.backlog == nil {
+			s.catchUp()
+		}
+	}
 }
 
 // close says why and ends the connection. The client has a moment to read it.
@@ -244,8 +244,6 @@ func (s *session) due() {
 		s.close(wire.CodeHelloTimeout, "no hello within "+l.HelloTimeout.String())
 	case s.state == stateOpen && s.expiresIn() <= 0:
 		s.close(wire.CodeUnauthorized, "token expired")
-	case s.catchUpAt != 0 && now >= s.catchUpAt && s.stalled == 0:
-		s.catchUp()
 	case s.pinged != 0 && seen >= s.pinged:
 		s.pinged = 0
 	case s.pinged != 0 && s.stalled == 0 && now >= s.pinged+ticks(l.PongTimeout):
@@ -277,9 +275,6 @@ func (s *session) nextDue() uint32 {
 	}
 	if s.state == stateHello {
 		next = min(next, s.opened+ticks(l.HelloTimeout))
-	}
-	if s.catchUpAt != 0 {
-		next = min(next, s.catchUpAt)
 	}
 	if s.state == stateOpen {
 		next = min(next, s.shard.now+ticks(s.expiresIn()))

@@ -55,8 +55,6 @@ type session struct {
 	pinged           uint32 // a ping went out that nothing answered yet
 	stalled          uint32 // since when the backlog has not moved
 	closeBy          uint32 // when a closing session is cut off
-	catchUpAt        uint32 // when a drained session with lagging members may read on from the log
-	notBefore        uint32 // the earliest catchUpAt
 	writeEnded, shut bool
 }
 
@@ -372,21 +370,8 @@ func (s *session) replay(m *membership, a continuity.Answer) {
 	}
 	if !m.lagging {
 		m.through = max(m.through, a.Position.Seq)
-		return
 	}
-	wasted := 0
-	for _, e := range a.Replay {
-		if e.Seq > m.from {
-			wasted += len(e.Frame)
-		}
-	}
-	s.notBefore = s.shard.now + uint32(wasted/wasteRate)
 }
-
-// wasteRate is how many bytes of a replay a slow client may waste in a tick: all that is read from
-// the log and not taken is read again when the client has drained. It bounds what a client that takes
-// little at a time can make the edge read to some 8 MiB a second.
-const wasteRate = 2 << 20
 
 // reset tells a member that continuity was lost. What it was catching up with is of no more use.
 func (s *session) reset(m *membership, a continuity.Answer) {

@@ -197,7 +197,11 @@ func (s *shard) ask(m *membership, since *continuity.Position, catchUp bool) {
 		m.ticket.since = since.Seq
 	}
 	m.session.asked++
-	s.edge.cfg.Feed.Join(s.number, mesh.Join{Room: m.room.name, Since: since, Ticket: m.ticket, CatchUp: catchUp})
+	s.edge.cfg.Feed.Join(s.number, mesh.Join{
+		Room: m.room.name, Since: since, Ticket: m.ticket, CatchUp: catchUp,
+		// What does not fit into the buffer is read again; twice as much goes there before that while it drains.
+		MaxBytes: 2 * s.edge.cfg.Limits.ClientBuffer,
+	})
 }
 
 // drop takes a membership out of its room.

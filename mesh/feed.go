@@ -111,8 +111,9 @@ type Join struct {
 	Since  *continuity.Position // nil: from now on
 	Ticket any
 	// CatchUp is true for a member that fell behind and wants what it missed; it is counted already
-	// and owes no further Leave.
-	CatchUp bool
+	// and owes no further Leave. Its answer can be Partial, with about MaxBytes; it asks on from there.
+	CatchUp  bool
+	MaxBytes int
 }
 
 // Feed follows the rooms that this edge's clients are in: it keeps each in order, repairs gaps from

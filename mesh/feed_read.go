@@ -46,6 +46,71 @@ func (f *Feed) fetch(room *feedRoom, from uint64) {
 	})
 }
 
+// fetchPart reads some of what members missed that catch up from a sequence; there is one such read for
+// all who are there.
+func (f *Feed) fetchPart(room *feedRoom, from uint64, maxBytes int) {
+	if _, under := room.parts[from]; under {
+		return
+	}
+	if room.parts == nil {
+		room.parts = make(map[uint64]struct{})
+	}
+	room.parts[from] = struct{}{}
+	f.metrics.fetches.Inc()
+	name, epoch := room.state.Name, f.rules.Limits.Epoch
+	room.busy++
+	f.jobs = append(f.jobs, func(ctx context.Context) func() {
+		var part []continuity.Message
+		err := f.retry(ctx, roomTimeout, func(ctx context.Context) error {
+			stored, _, _, err := f.reader.batch(ctx, name.Subject(), from, batchMessages, maxBytes)
+			part = make([]continuity.Message, 0, len(stored))
+			for _, m := range stored {
+				msg, _ := f.decode(name, m) // what is not fit for browsers was quarantined when it came
+				part = append(part, msg)
+			}
+			return err
+		}, f.cannotRead(name), func() {})
+		if err != nil {
+			return nil // ctx ended
+		}
+		return func() {
+			room.busy--
+			delete(room.parts, from)
+			if epoch != f.rules.Limits.Epoch {
+				part = nil // it may be of another stream
+			}
+			f.settlePart(room, from, part)
+		}
+	})
+}
+
+// settlePart answers those who catch up from a sequence with what was read from there.
+func (f *Feed) settlePart(room *feedRoom, from uint64, part []continuity.Message) {
+	waiting := room.waiting[:0]
+	for _, w := range room.waiting {
+		if w.takesPart() && w.join.Since.Seq == from {
+			if a, ok := room.state.Part(*w.join.Since, part); ok {
+				f.answer(room, w, &a)
+				continue
+			}
+			w.whole = true
+		}
+		waiting = append(waiting, w)
+	}
+	clear(room.waiting[len(waiting):])
+	room.waiting = waiting
+	f.settle(room, nil)
+}
+
+// cannotRead tells that a room cannot be read.
+func (f *Feed) cannotRead(room subjects.Room) func(cause error) {
+	return func(cause error) {
+		if f.Ready() == nil { // otherwise it is one of many
+			f.log.Warn("a room cannot be read; trying on", slog.String("room", room.String()), errAttr(cause))
+		}
+	}
+}
+
 // repair reads what a room is missing.
 func (f *Feed) repair(room *feedRoom) {
 	from := room.state.Head()
@@ -99,11 +164,7 @@ func (f *Feed) history(ctx context.Context, room subjects.Room, from, through ui
 	err = f.retry(ctx, roomTimeout, func(ctx context.Context) error {
 		h, err = f.tryHistory(ctx, room, from, through)
 		return err
-	}, func(cause error) {
-		if f.Ready() == nil { // otherwise it is one of many
-			f.log.Warn("a room cannot be read; trying on", slog.String("room", room.String()), errAttr(cause))
-		}
-	}, func() {})
+	}, f.cannotRead(room), func() {})
 	return h, err
 }
 

@@ -24,12 +24,13 @@ type feedRoom struct {
 	rings   int // what the ring counted last
 
 	queued   queuedAs
-	settling bool      // in the feed's settling
-	touched  time.Time // when something last happened
-	recheck  bool      // to be queued when the repair is over
-	fetching bool      // a read for waiting clients is under way
-	busy     int       // rounds and reads under way; until they are over the room is kept
-	reported []uint64  // quarantined while the repair that is under way may find them again
+	settling bool                // in the feed's settling
+	touched  time.Time           // when something last happened
+	recheck  bool                // to be queued when the repair is over
+	fetching bool                // a read for waiting clients is under way
+	parts    map[uint64]struct{} // sequences from which a part is being read for members that catch up
+	busy     int                 // rounds and reads under way; until they are over the room is kept
+	reported []uint64            // quarantined while the repair that is under way may find them again
 }
 
 // queuedAs is how urgently a room is wanted in a round.
@@ -50,7 +51,12 @@ type waiter struct {
 	wantsAudit bool
 	round      uint64
 	audited    bool
+	// whole: a part of the history would prove nothing.
+	whole bool
 }
+
+// takesPart reports whether a part of what is missing is wanted as an answer.
+func (w *waiter) takesPart() bool { return w.join.CatchUp && w.join.Since != nil && !w.whole }
 
 func (f *Feed) onRequests() {
 	f.mu.Lock()
@@ -172,7 +178,11 @@ func (f *Feed) settle(room *feedRoom, h *continuity.History) {
 				f.queue(room)
 			}
 		case continuity.NeedFetch:
-			from = min(from, w.join.Since.Seq)
+			if w.takesPart() {
+				f.fetchPart(room, w.join.Since.Seq, w.join.MaxBytes)
+			} else {
+				from = min(from, w.join.Since.Seq)
+			}
 		case continuity.NeedWait:
 		}
 		waiting = append(waiting, w)

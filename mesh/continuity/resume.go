@@ -15,6 +15,8 @@ type Answer struct {
 	Reason Reason
 	// Replay are the missed events in order; only entries with a frame. The slice is the caller's.
 	Replay []Entry
+	// Partial says that there may be more after Position; see [Room.Part].
+	Partial bool
 }
 
 // Need is what the owner must do before a client can be answered.
@@ -90,17 +92,10 @@ type History struct {
 func (r *Room) Fetched(from, through uint64, messages []Message, first FirstStored) History {
 	h := History{
 		epoch: r.epoch, from: from, through: through,
-		messages: messages, entries: make([]Entry, 0, len(messages)), first: first,
+		messages: messages, entries: r.encode(messages), first: first,
 	}
-	var prev uint64
-	for _, m := range messages {
-		e := Entry{Seq: m.Seq, Prev: prev, Time: m.Time, ID: m.ID}
-		if m.Event != nil {
-			e.Frame = r.cfg.Encode(r.Name, m, prev)
-			prev = m.Seq
-		}
-		h.entries = append(h.entries, e)
-		h.through = max(h.through, m.Seq)
+	if n := len(messages); n > 0 {
+		h.through = max(h.through, messages[n-1].Seq)
 	}
 	// A read of several pages can be overtaken by the removal of what it has not come to. Then it went
 	// on at the oldest of as many as a room keeps, or at what the stream still has.
@@ -110,6 +105,36 @@ func (r *Room) Fetched(from, through uint64, messages []Message, first FirstStor
 	}
 	r.ring.prepend(h.entries[i:], r.cfg.RingEntries, r.cfg.RingBytes)
 	return h
+}
+
+// encode makes entries of messages that were read.
+func (r *Room) encode(messages []Message) []Entry {
+	entries := make([]Entry, 0, len(messages))
+	var prev uint64
+	for _, m := range messages {
+		e := Entry{Seq: m.Seq, Prev: prev, Time: m.Time, ID: m.ID}
+		if m.Event != nil {
+			e.Frame = r.cfg.Encode(r.Name, m, prev)
+			prev = m.Seq
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// Part answers a client that catches up, and takes little at a time, with some of the messages that follow
+// its position: all that the stream has from there on up to the last of them. As the first one is at the
+// position, nothing after it was removed. ok is false when it is not there, or when nothing follows.
+func (r *Room) Part(pos Position, messages []Message) (a Answer, ok bool) {
+	if r.mode == syncing || r.lost != "" || pos.Epoch != r.epoch || len(messages) < 2 ||
+		messages[0].Seq != pos.Seq || pos.ID != "" && messages[0].ID != pos.ID {
+		return Answer{}, false
+	}
+	last := messages[len(messages)-1]
+	return Answer{
+		Position: Position{Epoch: r.epoch, Seq: last.Seq, ID: last.ID, TS: last.Time},
+		Replay:   framed(nil, r.encode(messages)[1:]), Partial: true,
+	}, true
 }
 
 // ResumeFrom answers a client from a history that was read for it, and says NeedFetch when the

@@ -100,7 +100,7 @@ func TestServe_TenThousandInOneRoom(t *testing.T) {
 }
 
 // requireFiles raises the limit of open files and says what to do when that is not enough.
-func requireFiles(t *testing.T, n uint64) {
+func requireFiles(t testing.TB, n uint64) {
 	t.Helper()
 	var limit syscall.Rlimit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
