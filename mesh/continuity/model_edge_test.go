@@ -20,6 +20,7 @@ type sabotage struct {
 	hideRefusal bool // clients that are refused are told that they missed nothing
 	oldPosition bool // the answer to a join names where the room stood before the replay
 	staleReads  bool // reads end before what is known to exist
+	dropPart    bool // some partial replays lack their first entry
 	earlyFirst  bool // the stream's oldest message is looked up before the history is read
 }
 
@@ -56,6 +57,7 @@ type waiter struct {
 	wantsAudit bool
 	round      int
 	audited    bool
+	inParts    bool // it takes a part of what it missed at a time, if that can be proved
 }
 
 // round compares the room with the stream: fence, read, apply.
@@ -327,7 +329,7 @@ func (e *edge) stepFetch() {
 
 // join asks for the room on behalf of a client.
 func (e *edge) join(c *client, since *continuity.Position) {
-	e.waiting = append(e.waiting, &waiter{client: c, since: since})
+	e.waiting = append(e.waiting, &waiter{client: c, since: since, inParts: since != nil && e.sim.pick("in parts", 2) == 0})
 	e.settle(nil)
 }
 
@@ -339,7 +341,7 @@ func (e *edge) leave(c *client) {
 
 // settle answers those who wait and can be answered.
 func (e *edge) settle(h *continuity.History) {
-	from := uint64(math.MaxUint64)
+	from, again := uint64(math.MaxUint64), false
 	var still []*waiter
 	for _, w := range e.waiting {
 		var a continuity.Answer
@@ -362,12 +364,20 @@ func (e *edge) settle(h *continuity.History) {
 				w.wantsAudit, e.queued = true, true
 			}
 		case continuity.NeedFetch:
-			from = min(from, w.since.Seq)
+			if e.answerPart(w) {
+				again = true
+			} else {
+				from = min(from, w.since.Seq)
+			}
 		case continuity.NeedWait:
 		}
 		still = append(still, w)
 	}
 	e.waiting = still
+	if again {
+		e.settle(nil)
+		return
+	}
 	switch {
 	case from == math.MaxUint64 || e.fetch != nil:
 	case e.room.Position().Epoch != e.cfg.Limits.Epoch:
@@ -375,6 +385,33 @@ func (e *edge) settle(h *continuity.History) {
 	default:
 		e.fetch = e.read(from)
 	}
+}
+
+// answerPart answers with the next few messages, read from a replica that may be behind, if they prove
+// themselves; the client asks on from there.
+func (e *edge) answerPart(w *waiter) bool {
+	s := e.sim.stream
+	if !w.inParts || e.cfg.Limits.Epoch != s.limits.Epoch || w.since.Seq > s.last {
+		return false
+	}
+	view := s.view(w.since.Seq, w.since.Seq+uint64(e.sim.pick("part upTo", int(s.last-w.since.Seq)+1)))
+	var messages []continuity.Message
+	for _, m := range view[:min(len(view), 2+e.sim.pick("part", 4))] {
+		messages = append(messages, m.message())
+	}
+	a, ok := e.room.Part(*w.since, messages)
+	if w.inParts = ok; !ok {
+		return false
+	}
+	e.sim.log("%s answers %s at %v in part: %+v replay %d", e.name, w.client.name, w.since, a.Position, len(a.Replay))
+	e.sim.parts++
+	entries := a.Replay
+	if e.sim.sabotage.dropPart && len(entries) > 0 {
+		entries = entries[1:]
+	}
+	w.client.queue = append(w.client.queue, delivery{part: true, joined: true, pos: a.Position, entries: entries})
+	w.since = &a.Position
+	return true
 }
 
 func (e *edge) answer(w *waiter, a continuity.Answer) {

@@ -48,12 +48,14 @@ type sim struct {
 	trace   []string
 	failure error
 	applied int
+	parts   int  // partial answers
 	calm    bool // no replica is behind any more
 }
 
 // delivery is what an edge has sent to a client.
 type delivery struct {
 	joined, reset bool // reset: what the client knew is void, it starts at base
+	part          bool // joined, but not at the end yet
 	pos           continuity.Position
 	base          *stored
 	entries       []continuity.Entry
@@ -290,7 +292,7 @@ func (c *client) receive(s *sim, n int) {
 		default:
 			c.event(s, d.entries[0])
 		}
-		c.live = c.live || d.joined
+		c.live = c.live || d.joined && !d.part
 	}
 }
 

@@ -45,15 +45,17 @@ func TestRoom_ClientsMissNothingUntoldBySeed(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			const histories = 500
-			applied := 0
+			applied, parts := 0, 0
 			for seed := range uint64(histories) {
 				s := run(seeded(seed), p, sabotage{})
 				if s.failure != nil {
 					require.NoError(t, s.failure, "seed %d\n%s", seed, strings.Join(s.trace, "\n"))
 				}
 				applied += s.applied
+				parts += s.parts
 			}
 			assert.Greater(t, applied, 5*histories)
+			assert.Positive(t, parts)
 		})
 	}
 }
@@ -73,6 +75,7 @@ func TestModel_NoticesEachSabotage(t *testing.T) {
 		"two entries are swapped":             {liveIsLost, sabotage{swapEmit: true}, "gets"},
 		"a frame is altered":                  {everythingArrives, sabotage{alterFrame: true}, "which"},
 		"a replay lacks an entry":             {everythingArrives, sabotage{dropReplay: true}, "missing|told to have"},
+		"a part lacks an entry":               {everythingArrives, sabotage{dropPart: true}, "missing|told to have"},
 		"members are not told of a reset":     {streamForgets, sabotage{hideReset: true}, "missing|ends at|gets"},
 		"refused clients hear all is well":    {streamForgets, sabotage{hideRefusal: true}, "missing|told to have"},
 		"clients are given an older position": {everythingArrives, sabotage{oldPosition: true}, "applies|replay of|put back"},
