@@ -111,7 +111,8 @@ type Join struct {
 	Since  *continuity.Position // nil: from now on
 	Ticket any
 	// CatchUp is true for a member that fell behind and wants what it missed; it is counted already
-	// and owes no further Leave. Its answer can be Partial, with about MaxBytes; it asks on from there.
+	// and owes no further Leave. With MaxBytes its answer can be Partial, of about so much; it asks on
+	// from there.
 	CatchUp  bool
 	MaxBytes int
 }

@@ -56,7 +56,9 @@ type waiter struct {
 }
 
 // takesPart reports whether a part of what is missing is wanted as an answer.
-func (w *waiter) takesPart() bool { return w.join.CatchUp && w.join.Since != nil && !w.whole }
+func (w *waiter) takesPart() bool {
+	return w.join.CatchUp && w.join.MaxBytes > 0 && w.join.Since != nil && !w.whole
+}
 
 func (f *Feed) onRequests() {
 	f.mu.Lock()
