@@ -244,6 +244,9 @@ func (s *session) due() {
 		s.close(wire.CodeHelloTimeout, "no hello within "+l.HelloTimeout.String())
 	case s.state == stateOpen && s.expiresIn() <= 0:
 		s.close(wire.CodeUnauthorized, "token expired")
+		if s.stalled != 0 {
+			s.cut() // it would not read why
+		}
 	case s.pinged != 0 && seen >= s.pinged:
 		s.pinged = 0
 	case s.pinged != 0 && s.stalled == 0 && now >= s.pinged+ticks(l.PongTimeout):
