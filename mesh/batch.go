@@ -48,14 +48,12 @@ func (p *Publisher) PublishAll(ctx context.Context, rooms []subjects.Room, e sub
 	for i, room := range rooms {
 		messages[i] = p.message(room, e, payload)
 	}
-	reply, err := p.persist(ctx, rooms[0], func(ctx context.Context) (pubAck, error) {
-		return p.sendBatch(ctx, messages)
-	})
+	reply, err := p.persistBatch(ctx, rooms[0], messages)
 	switch {
 	case hasCode(err, codeBatchDuplicate):
 		return p.publishEach(ctx, rooms, e, payload)
 	case err != nil:
-		return nil, fmt.Errorf("publish to %d rooms: %w", len(rooms), p.explain(ctx, err, messages[0]))
+		return nil, fmt.Errorf("publish to %d rooms: %w", len(rooms), p.explain(ctx, err, messages...))
 	case reply.Count != len(rooms):
 		return nil, fmt.Errorf("publish to %d rooms: ack counts %d: %w", len(rooms), reply.Count, ErrUnknownOutcome)
 	}
@@ -82,6 +80,27 @@ func checkRooms(rooms []subjects.Room, e subjects.Event) error {
 		seen[room] = struct{}{}
 	}
 	return nil
+}
+
+// persistBatch stores all messages or none.
+func (p *Publisher) persistBatch(ctx context.Context, first subjects.Room, messages []*nats.Msg) (pubAck, error) {
+	flight, land := p.takeOff(ctx, messages...)
+	defer land()
+	return p.persist(flight, first, func(ctx context.Context) (pubAck, error) {
+		reply, err := p.sendBatch(ctx, messages)
+		if hasCode(err, codeBatchIncomplete) && p.exceedsStream(ctx, messages) {
+			return pubAck{}, ErrTooLarge
+		}
+		return reply, err
+	})
+}
+
+// exceedsStream reports whether a message is larger than the stream takes. Nobody
+// answers for those between the first and the last, the batch is just incomplete;
+// and those with the longer names have the longer headers.
+func (p *Publisher) exceedsStream(ctx context.Context, messages []*nats.Msg) bool {
+	info, err := FetchStreamInfo(ctx, p.nc, p.cfg.Stream)
+	return err == nil && info.MaxMsgSize >= 0 && largest(messages) > int(info.MaxMsgSize)
 }
 
 // sendBatch sends one atomic batch. The first message asks for an answer, which

@@ -17,3 +17,10 @@ func Batch(ctx context.Context, nc *nats.Conn, subject string, from uint64, max 
 	msgs, _, _, err := newDirectReader(nc, subjects.StreamName).batch(ctx, subject, from, max, 1<<20)
 	return msgs, err
 }
+
+// Waiting is how many calls wait for their turn in a room.
+func Waiting(p *Publisher) int {
+	p.turns.mu.Lock()
+	defer p.turns.mu.Unlock()
+	return p.turns.waiting
+}

@@ -106,7 +106,7 @@ type Publisher struct {
 	turns *turns
 
 	mu      sync.Mutex
-	flights map[string]context.CancelCauseFunc // by subject; what waits for an ack
+	flights map[string]context.CancelCauseFunc // by subject; ends the call that publishes there
 	logged  time.Time
 }
 
@@ -136,8 +136,9 @@ func NewPublisher(nc *nats.Conn, cfg PublisherConfig) (*Publisher, error) {
 
 // Publish stores e in room. Errors that repeating cannot mend come at once: an
 // *subjects.InvalidEventError, ErrTooLarge, ErrStoreFull, ErrNotPermitted. Otherwise
-// it retries for the configured time and then returns ErrUnavailable when the
-// event is certainly not stored, ErrUnknownOutcome when it may be.
+// it retries for the configured time or until ctx ends, and then returns
+// ErrUnavailable when the event is certainly not stored, ErrUnknownOutcome when it
+// may be; beside the latter there may be one of those above, from a later attempt.
 func (p *Publisher) Publish(ctx context.Context, room subjects.Room, e subjects.Event) (Ack, error) {
 	if err := checkPublish(room, e); err != nil {
 		return Ack{}, err
@@ -174,7 +175,9 @@ func checkPublish(room subjects.Room, e subjects.Event) error {
 // publish stores one event; the caller has the room's turn.
 func (p *Publisher) publish(ctx context.Context, room subjects.Room, e subjects.Event, payload []byte) (Ack, error) {
 	m := p.message(room, e, payload)
-	reply, err := p.persist(ctx, room, func(ctx context.Context) (pubAck, error) {
+	flight, land := p.takeOff(ctx, m)
+	defer land()
+	reply, err := p.persist(flight, room, func(ctx context.Context) (pubAck, error) {
 		return p.send(ctx, m)
 	})
 	if err != nil {
@@ -212,20 +215,15 @@ func (p *Publisher) send(ctx context.Context, m *nats.Msg) (pubAck, error) {
 
 // request publishes m and waits for one answer, up to AckWait.
 func (p *Publisher) request(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+	if p.nc.IsClosed() {
+		return nil, nats.ErrConnectionClosed
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.AckWait, errNoAck)
 	defer cancel()
-	ctx, refuse := context.WithCancelCause(ctx)
-	defer refuse(nil)
-	p.mu.Lock()
-	p.flights[m.Subject] = refuse
-	p.mu.Unlock()
-	defer func() {
-		p.mu.Lock()
-		delete(p.flights, m.Subject)
-		p.mu.Unlock()
-	}()
-
 	reply, err := p.nc.RequestMsgWithContext(ctx, m)
+	if errors.Is(err, nats.ErrConnectionClosed) {
+		return nil, fmt.Errorf("%w: %w", errNoAck, err) // it was open before
+	}
 	if err == nil || ctx.Err() == nil {
 		return reply, err
 	}
@@ -236,7 +234,26 @@ func (p *Publisher) request(ctx context.Context, m *nats.Msg) (*nats.Msg, error)
 	return nil, fmt.Errorf("%w: %w", errNoAck, cause) // the caller's patience ended
 }
 
-// refused ends the attempt that the server does not permit. It runs in the
+// takeOff returns a context that ends when the server does not permit one of the
+// messages, until land is called. The caller has the turns of their rooms.
+func (p *Publisher) takeOff(ctx context.Context, messages ...*nats.Msg) (flight context.Context, land func()) {
+	flight, refuse := context.WithCancelCause(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range messages {
+		p.flights[m.Subject] = refuse
+	}
+	return flight, func() {
+		p.mu.Lock()
+		for _, m := range messages {
+			delete(p.flights, m.Subject)
+		}
+		p.mu.Unlock()
+		refuse(nil)
+	}
+}
+
+// refused ends the call that the server does not permit. It runs in the
 // connection's callback goroutine.
 func (p *Publisher) refused(err error) {
 	if !errors.Is(err, nats.ErrPermissionViolation) {
@@ -280,7 +297,7 @@ func (p *Publisher) persist(ctx context.Context, room subjects.Room, attempt fun
 				return reply, nil
 			}
 			if outcome == refusedForGood {
-				return pubAck{}, err
+				return pubAck{}, refusal(err, unknown)
 			}
 			unknown = unknown || outcome == outcomeUnknown
 			last = err
@@ -298,14 +315,26 @@ func (p *Publisher) persist(ctx context.Context, room subjects.Room, attempt fun
 	}
 }
 
+// refusal is an error of one attempt after which no other will be made. It says
+// nothing of those before.
+func refusal(err error, unknown bool) error {
+	if unknown {
+		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+	}
+	return err
+}
+
 // giveUp says truthfully what is known of an event that was not acked.
 func giveUp(cause, last error, unknown bool) error {
+	if errors.Is(cause, ErrNotPermitted) {
+		return refusal(cause, unknown)
+	}
+	if last == nil {
+		return cause // the caller's context had ended before anything was tried
+	}
 	kind := ErrUnavailable
 	if unknown {
 		kind = ErrUnknownOutcome
-	}
-	if last == nil {
-		return fmt.Errorf("%w: %w", kind, cause)
 	}
 	return fmt.Errorf("%w: %w: %w", kind, cause, last)
 }
@@ -329,16 +358,25 @@ func (p *Publisher) notice(ctx context.Context, room subjects.Room, waited time.
 }
 
 // explain adds to a refusal what the caller needs to mend it.
-func (p *Publisher) explain(ctx context.Context, err error, m *nats.Msg) error {
+func (p *Publisher) explain(ctx context.Context, err error, messages ...*nats.Msg) error {
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload):
-		return fmt.Errorf("%w: %d bytes with headers, the server takes %d (max_payload)", ErrTooLarge, m.Size(), p.nc.MaxPayload())
+		return fmt.Errorf("%w: %d bytes with headers, the server takes %d (max_payload): %w", ErrTooLarge, largest(messages), p.nc.MaxPayload(), err)
 	case errors.Is(err, ErrTooLarge):
 		info, infoErr := FetchStreamInfo(ctx, p.nc, p.cfg.Stream)
 		if infoErr != nil {
-			return fmt.Errorf("%w: %d bytes with headers exceed the stream's max_msg_size", err, m.Size())
+			return fmt.Errorf("%w: %d bytes with headers exceed the stream's max_msg_size", err, largest(messages))
 		}
-		return fmt.Errorf("%w: %d bytes with headers, the stream takes %d (max_msg_size)", err, m.Size()-len(m.Subject), info.MaxMsgSize)
+		return fmt.Errorf("%w: %d bytes with headers, the stream takes %d (max_msg_size)", err, largest(messages), info.MaxMsgSize)
 	}
 	return err
+}
+
+// largest is the size of the largest message as servers count it, in bytes.
+func largest(messages []*nats.Msg) int {
+	size := 0
+	for _, m := range messages {
+		size = max(size, m.Size()-len(m.Subject))
+	}
+	return size
 }
