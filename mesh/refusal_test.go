@@ -2,7 +2,6 @@ package mesh_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -31,16 +30,17 @@ func atOnce(t testing.TB, f func()) {
 	require.Less(t, time.Since(start), 10*time.Second, "comes at once")
 }
 
-// startConfig runs nats-server with a configuration of the test's own, in which
-// JetStream is on unless jetstream says something else.
-func startConfig(t testing.TB, jetstream, rest string) *meshtest.Process {
+// startConfig runs nats-server with JetStream and what else the test configures.
+func startConfig(t testing.TB, conf string) *meshtest.Process {
 	t.Helper()
-	if jetstream == "" {
-		jetstream = "max_file: 2GB, max_mem: 64MB"
-	}
+	return startBare(t, "jetstream { store_dir: $TIDINGS_NATS_STORE, max_file: 2GB, max_mem: 64MB }\n"+conf)
+}
+
+// startBare runs nats-server with nothing but what the test configures.
+func startBare(t testing.TB, conf string) *meshtest.Process {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "nats.conf")
-	conf := fmt.Sprintf("jetstream { store_dir: $TIDINGS_NATS_STORE, %s }\n%s\n", jetstream, rest)
-	require.NoError(t, os.WriteFile(path, []byte(conf), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte(conf+"\n"), 0o600))
 	return meshtest.StartProcess(t, meshtest.ProcessConfig{Config: path})
 }
 
@@ -138,7 +138,7 @@ func refusedAbove(t testing.TB, p *mesh.Publisher, r subjects.Room, limit int) i
 
 func TestPublisher_TooLargeForTheServerNamesBothSizes(t *testing.T) {
 	t.Parallel()
-	n := startConfig(t, "", "max_payload: 8192")
+	n := startConfig(t, "max_payload: 8192")
 	nc := n.Dial(t, mesh.DialConfig{})
 	meshtest.EnsureStream(t, nc, mesh.DefaultStreamConfig())
 	p := newPublisher(t, nc, mesh.PublisherConfig{})
@@ -182,7 +182,7 @@ const aFewKinds = `authorization { users: [
 
 func TestPublisher_OneRoomWithoutPermissionLeavesTheOthersAlone(t *testing.T) {
 	t.Parallel()
-	n := startConfig(t, "", aFewKinds)
+	n := startConfig(t, aFewKinds)
 	admin := as(t, n, "admin")
 	meshtest.EnsureStream(t, admin, mesh.DefaultStreamConfig())
 	told := make(chan error, 8)

@@ -133,8 +133,8 @@ const (
 // that the continuity proof cannot live with is a *StreamMismatchError; one
 // that merely differs from cfg is used as it is, with a warning. Credentials
 // that may not create streams suffice when it exists and get ErrStreamMissing
-// when it does not. ErrUnavailable is worth another try. Several processes may
-// call it at once.
+// when it does not; a store that cannot hold cfg.MaxBytes is an ErrStoreFull.
+// ErrUnavailable is worth another try. Several processes may call it at once.
 func EnsureStream(ctx context.Context, nc *nats.Conn, cfg StreamConfig, log *slog.Logger) (StreamInfo, error) {
 	if err := cfg.Validate(); err != nil {
 		return StreamInfo{}, err
@@ -178,8 +178,11 @@ func fetchStream(ctx context.Context, nc *nats.Conn, name string) (*jetstream.St
 func createStream(ctx context.Context, nc *nats.Conn, cfg StreamConfig) (*jetstream.StreamInfo, error) {
 	ctx = context.WithoutCancel(ctx)
 	info, err := streamRequest(ctx, nc, "$JS.API.STREAM.CREATE."+cfg.Name, wantedStream(cfg))
-	if errors.Is(err, ErrNotPermitted) {
+	switch {
+	case errors.Is(err, ErrNotPermitted):
 		return nil, fmt.Errorf("%w, and these credentials may not create it: run `tidings serve` once with the administrator's: %w", ErrStreamMissing, err)
+	case hasCode(err, codeNoStorage):
+		return nil, fmt.Errorf("%w: JetStream reserves the stream's max bytes, %d, and has not as much left: give it more (max_file), or the stream less: %w", ErrStoreFull, cfg.MaxBytes, err)
 	}
 	return info, err
 }
@@ -229,7 +232,11 @@ func mismatches(got *jetstream.StreamConfig) []FieldMismatch {
 	}
 	want(slices.Equal(got.Subjects, []string{subjects.RoomWildcard}), "subjects", got.Subjects, "["+subjects.RoomWildcard+"]", edit)
 	want(got.Storage == jetstream.FileStorage, "storage", got.Storage, "file: memory forgets and then counts from 1 again", recreate)
-	want(got.Retention == jetstream.LimitsPolicy, "retention", got.Retention, "Limits", recreate)
+	retention := edit
+	if got.Retention == jetstream.WorkQueuePolicy {
+		retention = recreate
+	}
+	want(got.Retention == jetstream.LimitsPolicy, "retention", got.Retention, "Limits", retention)
 	want(got.Discard == jetstream.DiscardOld, "discard", got.Discard, "DiscardOld", edit)
 	want(got.MaxMsgsPerSubject > 0, "max_msgs_per_subject", got.MaxMsgsPerSubject, "1 or more", edit)
 	want(got.Duplicates >= MinDuplicates, "duplicate_window", got.Duplicates, "at least "+MinDuplicates.String(), edit)
@@ -245,7 +252,7 @@ func mismatches(got *jetstream.StreamConfig) []FieldMismatch {
 	want(got.PersistMode == jetstream.DefaultPersistMode, "persist_mode", got.PersistMode, "default: async acks what is not stored", recreate)
 	want(!got.NoAck, "no_ack", true, "false", edit)
 	want(!got.Sealed, "sealed", true, "false", recreate)
-	want(got.Mirror == nil, "mirror", "set", "absent", recreate)
+	want(got.Mirror == nil, "mirror", "set", "absent", edit)
 	want(len(got.Sources) == 0, "sources", "set", "absent", edit)
 	want(got.SubjectTransform == nil, "subject_transform", "set", "absent", edit)
 
@@ -349,6 +356,9 @@ func decodeAPI(m *nats.Msg, reply any) error {
 		return fmt.Errorf("answer of the JetStream API: %w", err)
 	}
 	if failed.Error != nil {
+		if failed.Error.Code == 503 { // off, also for this account only, or without a leader
+			return fmt.Errorf("%w: %w", ErrUnavailable, failed.Error)
+		}
 		return failed.Error
 	}
 	return json.Unmarshal(m.Data, reply)
