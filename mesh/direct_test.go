@@ -276,9 +276,17 @@ func TestDirect_ForgedHeadersAreNotBelieved(t *testing.T) {
 				payload = "forged"
 			}
 
+			// +OK says that a message was read; it is stored a moment later.
+			forge := func(seq uint64) {
+				worker.publish(t, "room.a.b", forgery.block, payload)
+				eventually(t, func() bool {
+					info, err := FetchStreamInfo(within(t), nc, subjects.StreamName)
+					return err == nil && info.LastSeq == seq
+				}, "stored")
+			}
 			first := store(t, nc, "room.a.b", 1)[0]
-			worker.publish(t, "room.a.b", forgery.block, payload)
-			worker.publish(t, "room.a.b", forgery.block, payload)
+			forge(first + 1)
+			forge(first + 2)
 			last := store(t, nc, "room.a.b", 1)[0]
 			want := []uint64{first, first + 1, first + 2, last}
 
@@ -315,7 +323,7 @@ func TestDirect_ForgedHeadersAreNotBelieved(t *testing.T) {
 				}
 			}
 
-			worker.publish(t, "room.a.b", forgery.block, payload)
+			forge(last + 1)
 			fence := store(t, nc, subjects.Fence("e"), 1)[0]
 			msgs, upTo, err := r.multiLast(within(t), []string{"room.a.b", subjects.Fence("e")}, 0)
 			require.NoError(t, err)
