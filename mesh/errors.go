@@ -30,7 +30,8 @@ var (
 
 	// ErrStoreFull says that the stream or the JetStream store has reached a
 	// limit which it may not make room for by itself. Nothing was stored;
-	// reads go on.
+	// reads go on. A disk that is full before any limit is not that: the server
+	// then does not answer.
 	ErrStoreFull = errors.New("mesh: store is full")
 
 	// ErrTooLarge says that a message exceeds what the stream or the server

@@ -156,8 +156,8 @@ func EnsureStream(ctx context.Context, nc *nats.Conn, cfg StreamConfig, log *slo
 	return newStreamInfo(info), nil
 }
 
-// FetchStreamInfo asks for the stream's state. It needs no permission but the
-// stream's STREAM.INFO.
+// FetchStreamInfo asks the stream's leader for its state; ErrUnavailable when there
+// is none. It needs no permission but the stream's STREAM.INFO.
 func FetchStreamInfo(ctx context.Context, nc *nats.Conn, name string) (StreamInfo, error) {
 	info, err := fetchStream(ctx, nc, name)
 	switch {
@@ -170,7 +170,13 @@ func FetchStreamInfo(ctx context.Context, nc *nats.Conn, name string) (StreamInf
 }
 
 func fetchStream(ctx context.Context, nc *nats.Conn, name string) (*jetstream.StreamInfo, error) {
-	return streamRequest(ctx, nc, "$JS.API.STREAM.INFO."+name, nil)
+	info, err := streamRequest(ctx, nc, "$JS.API.STREAM.INFO."+name, nil)
+	if err == nil && info.Config.Replicas > 1 && (info.Cluster == nil || info.Cluster.Leader == "") {
+		// A node that has lost the leader, or is cut off by a write error, answers too, from what it
+		// has; the leader may be a long way ahead.
+		return nil, fmt.Errorf("answered by a node that knows no leader: %w", ErrUnavailable)
+	}
+	return info, err
 }
 
 // createStream goes on when ctx ends: an embedded server must not be stopped while it creates a stream,
