@@ -25,7 +25,9 @@ const MaxRooms = 1000
 // at least one of the rooms. "None" is then no longer possible, therefore the
 // event is published to the rooms one by one with the same message ids: those
 // that have it answer with its place there, and afterwards all of them have it
-// once. An error in the midst of that leaves the rest for a repeated call.
+// once. An error in the midst of that leaves the rest for a repeated call. So does
+// a store that is full before the last message of a batch, which a single server
+// notices too late: it is an ErrUnknownOutcome beside the ErrStoreFull.
 func (p *Publisher) PublishAll(ctx context.Context, rooms []subjects.Room, e subjects.Event) ([]Ack, error) {
 	if err := checkRooms(rooms, e); err != nil {
 		return nil, err
