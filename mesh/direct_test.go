@@ -225,6 +225,12 @@ func newHandmade(t testing.TB, srv *Server) *handmade {
 
 func (h *handmade) ok(t testing.TB) {
 	t.Helper()
+	h.await(t, "+OK\r\n")
+}
+
+// await reads the line that must come next, beside the server's pings.
+func (h *handmade) await(t testing.TB, want string) {
+	t.Helper()
 	for {
 		line, err := h.in.ReadString('\n')
 		require.NoError(t, err)
@@ -233,16 +239,19 @@ func (h *handmade) ok(t testing.TB) {
 			require.NoError(t, err)
 			continue
 		}
-		require.Equal(t, "+OK\r\n", line)
+		require.Equal(t, want, line)
 		return
 	}
 }
 
+// publish returns when the server has handed the message on. It says +OK before that already, but
+// answers a ping after.
 func (h *handmade) publish(t testing.TB, subject, block, payload string) {
 	t.Helper()
-	_, err := fmt.Fprintf(h.conn, "HPUB %s %d %d\r\n%s%s\r\n", subject, len(block), len(block)+len(payload), block, payload)
+	_, err := fmt.Fprintf(h.conn, "HPUB %s %d %d\r\n%s%s\r\nPING\r\n", subject, len(block), len(block)+len(payload), block, payload)
 	require.NoError(t, err)
 	h.ok(t)
+	h.await(t, "PONG\r\n")
 }
 
 // forgeries are header blocks by which a publisher tries to pass as the stream.
