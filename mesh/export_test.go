@@ -2,6 +2,9 @@ package mesh
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"testing"
 
 	"github.com/nats-io/nats.go"
 
@@ -23,4 +26,33 @@ func Waiting(p *Publisher) int {
 	p.turns.mu.Lock()
 	defer p.turns.mu.Unlock()
 	return p.turns.waiting
+}
+
+// Interest is how many subscriptions the server has for a subject.
+func (s *Server) Interest(subject string) int { return s.srv.GlobalAccount().Interest(subject) }
+
+// SetLiveQueue bounds the live messages that wait for the feed's loop. Call it before Run.
+func (f *Feed) SetLiveQueue(n int) { f.messages = make(chan *nats.Msg, n) }
+
+// PublishByHand publishes with a header block that no client library would send. It returns when the
+// server has it.
+func PublishByHand(t testing.TB, srv *Server, subject, block, payload string) {
+	t.Helper()
+	newHandmade(t, srv).publish(t, subject, block, payload)
+}
+
+// Forgeries are header blocks by which a publisher tries to pass as the stream, and whether the
+// client library gets to see the server's own headers behind them.
+func Forgeries() map[string]bool {
+	blocks := make(map[string]bool, len(forgeries))
+	for _, f := range forgeries {
+		blocks[f.block] = f.readable
+	}
+	return blocks
+}
+
+// NewLog returns a log and what was written to it.
+func NewLog() (*slog.Logger, fmt.Stringer) {
+	l := &lines{}
+	return l.logger(), l
 }
