@@ -199,8 +199,9 @@ func (f *Feed) tryHistory(ctx context.Context, room subjects.Room, from, through
 		}
 	}
 	anchored := len(h.messages) > 0 && h.messages[0].Seq == from
-	if pages > 1 || !anchored {
-		// The proof will ask what the stream as a whole still has.
+	if pages > 1 || !anchored || from == 1 {
+		// The proof will ask what the stream as a whole still has. From 1 on reads a room that lost
+		// continuity, maybe because the stream was recreated: it has to go on in the right epoch.
 		info, err := FetchStreamInfo(ctx, f.control, f.cfg.Stream.Name)
 		if err != nil {
 			return history{}, err
