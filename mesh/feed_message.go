@@ -117,8 +117,8 @@ const (
 )
 
 // quarantine sends an event that is not fit for browsers to where an operator can look at it. Every
-// edge that follows the room does. The headers are the publisher's but for those that begin with
-// Nats-, which a stream that keeps the quarantine would obey.
+// edge that follows the room does, once, unless the room loses continuity. The headers are the
+// publisher's but for those that begin with Nats-, which a stream that keeps the quarantine would obey.
 func (f *Feed) quarantine(room *feedRoom, m Stored, cause error) {
 	if room.wasReported(m.Seq) {
 		return

@@ -3,7 +3,6 @@ package mesh
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/tidingsmesh/tidings/mesh/continuity"
@@ -127,7 +126,6 @@ func (f *Feed) repair(room *feedRoom) {
 				f.quarantine(room, r.stored, r.cause)
 			}
 		}
-		room.reported = nil
 		room.state.Repaired(h.messages, through, h.first, time.Now().UnixMilli(), &f.effects)
 		f.apply(room)
 		if room.recheck {
@@ -212,14 +210,14 @@ func (f *Feed) tryHistory(ctx context.Context, room subjects.Room, from, through
 	return h, nil
 }
 
-// wasReported tells whether an event of a room that is being repaired is in quarantine already, and
-// remembers that it is from now on.
+// wasReported tells whether an event is in quarantine already, and remembers that it is from now on.
 func (r *feedRoom) wasReported(seq uint64) bool {
-	if slices.Contains(r.reported, seq) {
+	if _, known := r.reported[seq]; known {
 		return true
 	}
-	if r.state.Repairing() {
-		r.reported = append(r.reported, seq)
+	if r.reported == nil {
+		r.reported = make(map[uint64]struct{})
 	}
+	r.reported[seq] = struct{}{}
 	return false
 }

@@ -30,7 +30,7 @@ type feedRoom struct {
 	fetching bool                // a read for waiting clients is under way
 	parts    map[uint64]struct{} // sequences from which a part is being read for members that catch up
 	busy     int                 // rounds and reads under way; until they are over the room is kept
-	reported []uint64            // quarantined while the repair that is under way may find them again
+	reported map[uint64]struct{} // quarantined; forgotten once no repair can find them again
 }
 
 // queuedAs is how urgently a room is wanted in a round.
@@ -261,6 +261,9 @@ func (f *Feed) apply(room *feedRoom) {
 	repair := out.Repair
 	out.Clear()
 	f.countRing(room)
+	if room.state.Synced() && !room.state.Repairing() {
+		room.reported = nil
+	}
 	if repair {
 		f.repair(room)
 	}
