@@ -228,11 +228,19 @@ func freePorts(t testing.TB, n int) []int {
 	ports := make([]int, 0, n)
 	for range 1000 {
 		port := 10000 + rand.IntN(20000)
-		ln, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port)) //nolint:noctx // nothing to wait for
+		address := "127.0.0.1:" + strconv.Itoa(port)
+		// Nobody sends datagrams there. It keeps other tests, also those of other
+		// packages, from choosing the port before or while the server listens.
+		claim, err := net.ListenPacket("udp", address) //nolint:noctx // nothing to wait for
 		if err != nil {
 			continue
 		}
-		defer func() { _ = ln.Close() }()
+		t.Cleanup(func() { _ = claim.Close() })
+		ln, err := net.Listen("tcp", address) //nolint:noctx // nothing to wait for
+		if err != nil {
+			continue
+		}
+		_ = ln.Close()
 		if ports = append(ports, port); len(ports) == n {
 			return ports
 		}
