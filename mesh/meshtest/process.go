@@ -143,10 +143,12 @@ func (p *Process) Kill() { p.end(syscall.SIGKILL) }
 func (p *Process) Stop() { p.end(syscall.SIGTERM) }
 
 // Pause stops the process without ending it or its connections (SIGSTOP), as
-// an overloaded or frozen machine does.
+// an overloaded or frozen machine does. It returns when nothing of it runs any
+// more.
 func (p *Process) Pause(t testing.TB) {
 	t.Helper()
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGSTOP))
+	Eventually(t, func() bool { return isStopped(p.cmd.Process.Pid) }, "%s stopped", p.Name)
 }
 
 // Resume lets a paused process go on.

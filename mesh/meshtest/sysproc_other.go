@@ -5,3 +5,5 @@ package meshtest
 import "syscall"
 
 func sysProcAttr() *syscall.SysProcAttr { return nil }
+
+func isStopped(int) bool { return true }
