@@ -4,7 +4,6 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -56,29 +55,46 @@ const maxSafe = 1<<53 - 1
 // negative, broken or too large number) makes the whole position zero, which the edge answers with
 // recovered false, because a client must be able to recover from a position that it stored badly.
 func (p *Position) UnmarshalJSON(b []byte) error {
-	var raw struct {
-		Epoch json.RawMessage `json:"epoch"`
-		Seq   json.RawMessage `json:"seq"`
-		ID    json.RawMessage `json:"id"`
-		TS    json.RawMessage `json:"ts"`
-	}
-	if err := json.Unmarshal(b, &raw); err != nil {
-		return fmt.Errorf("since is not a position: %w", err)
-	}
 	*p = Position{}
-	seq, err := strconv.ParseUint(string(raw.Seq), 10, 64)
-	if err != nil || seq > maxSafe {
+	if isNull(b) {
 		return nil
 	}
-	got := Position{Seq: seq}
-	if json.Unmarshal(raw.Epoch, &got.Epoch) != nil {
+	if b[0] != '{' {
+		return &FrameError{"since is not a position: it is " + kindOf(b) + ", want an object"}
+	}
+	var epoch, seq, id, ts []byte // nil: not given, which null is too
+	_ = members(b, func(name, value []byte) error {
+		if isNull(value) {
+			value = nil
+		}
+		switch string(name) {
+		case "epoch":
+			epoch = value
+		case "seq":
+			seq = value
+		case "id":
+			id = value
+		case "ts":
+			ts = value
+		}
+		return nil
+	})
+	var got Position
+	var err error
+	if got.Seq, err = strconv.ParseUint(string(seq), 10, 64); err != nil || got.Seq > maxSafe {
 		return nil
 	}
-	if raw.ID != nil && json.Unmarshal(raw.ID, &got.ID) != nil {
+	if epoch == nil || !isString(epoch) || id != nil && !isString(id) {
 		return nil
 	}
-	if raw.TS != nil && json.Unmarshal(raw.TS, &got.TS) != nil || got.TS < 0 || got.TS > maxSafe {
-		return nil
+	got.Epoch = string(unquote(epoch))
+	if id != nil {
+		got.ID = string(unquote(id))
+	}
+	if ts != nil {
+		if got.TS, err = strconv.ParseInt(string(ts), 10, 64); err != nil || got.TS < 0 || got.TS > maxSafe {
+			return nil
+		}
 	}
 	*p = got
 	return nil
@@ -99,24 +115,49 @@ func PositionOf(p continuity.Position) Position {
 
 // UnmarshalJSON reads an object or a bare name.
 func (r *RoomRef) UnmarshalJSON(b []byte) error {
-	*r = RoomRef{} // a member that is given twice is decoded into what the first one left
-	if len(b) > 0 && b[0] == '"' {
-		return json.Unmarshal(b, &r.Room)
+	*r = RoomRef{}
+	switch {
+	case isNull(b): // no name, which is for the room to say
+		return nil
+	case isString(b):
+		r.Room = string(unquote(b))
+		return nil
+	case b[0] == '{':
+		return members(b, r.member)
+	default:
+		return &FrameError{"rooms: an element is " + kindOf(b) + ", want a name or an object"}
 	}
-	type plain RoomRef
-	return json.Unmarshal(b, (*plain)(r))
+}
+
+func (r *RoomRef) member(name, value []byte) (err error) {
+	switch string(name) {
+	case "room":
+		r.Room, err = textOf("room", value)
+	case "since":
+		r.Since = nil
+		if !isNull(value) {
+			r.Since = new(Position)
+			err = r.Since.UnmarshalJSON(value)
+		}
+	}
+	return err
 }
 
 // DecodeClient reads a frame that came from a client. The error text is meant for the client's
-// developer. Members that this version does not know are ignored; an op that it does not know is an
-// error.
+// developer. Members that this version does not know are ignored, whatever the case of their names
+// makes them look like; of a member that is given twice the last one counts. An op that this version
+// does not know is an error.
 func DecodeClient(b []byte) (ClientFrame, error) {
 	var f ClientFrame
-	if b = bytes.TrimLeft(b, " \t\r\n"); len(b) == 0 || b[0] != '{' {
+	if b = afterSpace(b); len(b) == 0 || b[0] != '{' {
 		return f, &FrameError{"a frame is one JSON object"}
 	}
-	if err := json.Unmarshal(b, &f); err != nil {
-		return f, &FrameError{"frame: " + err.Error()}
+	if !json.Valid(b) {
+		var none json.RawMessage
+		return f, &FrameError{"frame: " + json.Unmarshal(b, &none).Error()}
+	}
+	if err := members(b, f.member); err != nil {
+		return f, err
 	}
 	switch f.Op {
 	case OpHello, OpToken:
@@ -134,6 +175,48 @@ func DecodeClient(b []byte) (ClientFrame, error) {
 		return f, &FrameError{fmt.Sprintf("frame: unknown op %.32q", string(f.Op))}
 	}
 	return f, nil
+}
+
+func (f *ClientFrame) member(name, value []byte) (err error) {
+	switch string(name) {
+	case "op":
+		var op string
+		op, err = textOf("op", value)
+		f.Op = Op(op)
+	case "token":
+		f.Token, err = textOf("token", value)
+	case "rooms":
+		f.Rooms, err = roomsOf(value)
+	}
+	return err
+}
+
+func roomsOf(value []byte) ([]RoomRef, error) {
+	if isNull(value) {
+		return nil, nil
+	}
+	if value[0] != '[' {
+		return nil, &FrameError{"rooms is " + kindOf(value) + ", want an array"}
+	}
+	var rooms []RoomRef
+	err := elements(value, func(element []byte) error {
+		var ref RoomRef
+		err := ref.UnmarshalJSON(element)
+		rooms = append(rooms, ref)
+		return err
+	})
+	return rooms, err
+}
+
+// textOf reads a member that is a string; null is the same as none.
+func textOf(member string, value []byte) (string, error) {
+	switch {
+	case isNull(value):
+		return "", nil
+	case !isString(value):
+		return "", &FrameError{member + " is " + kindOf(value) + ", want a string"}
+	}
+	return string(unquote(value)), nil
 }
 
 // FrameError says what is wrong with a frame. It closes the connection with [CodeProtocol].

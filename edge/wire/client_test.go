@@ -38,6 +38,19 @@ func TestDecodeClient_Accepts(t *testing.T) {
 		"half a surrogate":       {`{"op":"leave","rooms":["a:\ud800"]}`, wire.ClientFrame{Op: wire.OpLeave, Rooms: []wire.RoomRef{{Room: "a:\ufffd"}}}},
 		"text that is not UTF-8": {"{\"op\":\"leave\",\"rooms\":[\"a:\xff\"]}", wire.ClientFrame{Op: wire.OpLeave, Rooms: []wire.RoomRef{{Room: "a:\ufffd"}}}},
 		"a name that is none, which is for the room to say": {`{"op":"join","rooms":["",null]}`, wire.ClientFrame{Op: wire.OpJoin, Rooms: []wire.RoomRef{{}, {}}}},
+		"members in another case are others": {
+			`{"op":"join","OP":"leave","Token":"t","rooms":["a:1"],"ROOMS":["b:1"]}`,
+			wire.ClientFrame{Op: wire.OpJoin, Rooms: []wire.RoomRef{{Room: "a:1"}}},
+		},
+		"members of a room in another case are others": {
+			`{"op":"join","rooms":[{"room":"a:1","Room":"b:1","Since":{"epoch":"e","seq":7}}]}`,
+			wire.ClientFrame{Op: wire.OpJoin, Rooms: []wire.RoomRef{{Room: "a:1"}}},
+		},
+		"an escaped name is the name": {`{"\u006fp":"pong"}`, wire.ClientFrame{Op: wire.OpPong}},
+		"brackets and quotes in text": {
+			`{"x":"]}\"","y":[{"z":"[{"},[]],"op":"leave","rooms":["a:}\\",{"room":"a:\"]"}]}`,
+			wire.ClientFrame{Op: wire.OpLeave, Rooms: []wire.RoomRef{{Room: `a:}\`}, {Room: `a:"]`}}},
+		},
 		"rooms given twice, the first one leaves no position behind": {
 			`{"op":"join","rooms":[{"room":"a:1","since":{"epoch":"e","seq":7}}],"rooms":[{"room":"b:1"}]}`,
 			wire.ClientFrame{Op: wire.OpJoin, Rooms: []wire.RoomRef{{Room: "b:1"}}},
@@ -69,6 +82,8 @@ func TestDecodeClient_RefusesAndSaysWhy(t *testing.T) {
 		"a control character": {"{\"op\":\"po\nng\"}", "invalid character"},
 		"NaN":                 {`{"op":"pong","x":NaN}`, "invalid character"},
 		"no op":               {`{"rooms":["a:1"]}`, "op is missing"},
+		"op in capitals":      {`{"OP":"pong"}`, "op is missing"},
+		"rooms in capitals":   {`{"op":"join","ROOMS":["a:1"]}`, "rooms is missing or empty"},
 		"op empty":            {`{"op":""}`, "op is missing"},
 		"op null":             {`{"op":null}`, "op is missing"},
 		"op no string":        {`{"op":1}`, "number"},
@@ -94,6 +109,7 @@ func TestDecodeClient_RefusesAndSaysWhy(t *testing.T) {
 			var frame *wire.FrameError
 			require.ErrorAs(t, err, &frame)
 			assert.Contains(t, frame.Error(), c.want)
+			assert.NotRegexp(t, `Go |wire\.|struct|unmarshal`, frame.Error(), "the reader is no Go programmer")
 		})
 	}
 }
@@ -154,6 +170,9 @@ func TestPosition_ThatCannotBeTrueIsNone(t *testing.T) {
 		"seq a string":        {`{"epoch":"e","seq":"7"}`, wire.Position{}},
 		"seq an object":       {`{"epoch":"e","seq":{"seq":7}}`, wire.Position{}},
 		"seq true":            {`{"epoch":"e","seq":true}`, wire.Position{}},
+		"names in capitals":   {`{"EPOCH":"e","SEQ":7}`, wire.Position{}},
+		"capitals beside":     {`{"epoch":"e","seq":7,"Seq":8,"ID":"evt","TS":9}`, wire.Position{Epoch: "e", Seq: 7}},
+		"epoch null":          {`{"epoch":null,"seq":7}`, wire.Position{}},
 		"epoch missing":       {`{"seq":7}`, wire.Position{}},
 		"epoch a number":      {`{"epoch":1,"seq":7}`, wire.Position{}},
 		"epoch an object":     {`{"epoch":{},"seq":7}`, wire.Position{}},
