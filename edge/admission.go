@@ -28,6 +28,13 @@ func (a *admission) enterAddress(addr netip.Addr) bool {
 	return enter(a.addresses, addr, a.perAddress)
 }
 
+// countAddress is enterAddress for a connection that is there whatever the limit says.
+func (a *admission) countAddress(addr netip.Addr) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.addresses[addr]++
+}
+
 // enterUser is enterAddress for a user.
 func (a *admission) enterUser(user string) bool {
 	a.mu.Lock()
@@ -52,6 +59,13 @@ func (a *admission) addressFull(addr netip.Addr) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.addresses[addr] >= a.perAddress
+}
+
+// addressOver reports whether an address has more than its share.
+func (a *admission) addressOver(addr netip.Addr) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.addresses[addr] > a.perAddress
 }
 
 func enter[K comparable](counts map[K]int, key K, limit int) bool {

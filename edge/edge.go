@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -175,7 +176,9 @@ func (e *Edge) waitEmpty(d time.Duration, hurry, failed <-chan struct{}) {
 	}
 }
 
-// webServer serves what is no WebSocket. requests counts its connections and what is made of them.
+// webServer serves what is no WebSocket. requests counts its connections and what is made of them. They count for their
+// address like WebSockets do, and neither a request nor its answer gets more time than a WebSocket without progress: who
+// holds files here would lock out clients.
 func (e *Edge) webServer(requests *sync.WaitGroup) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle(e.cfg.Path, e.acceptor)
@@ -186,21 +189,46 @@ func (e *Edge) webServer(requests *sync.WaitGroup) *http.Server {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			requests.Add(1) // beside its connection, which an upgrade takes away
 			defer requests.Done()
+			if from, _ := netip.ParseAddrPort(r.RemoteAddr); e.admission.addressOver(from.Addr().Unmap()) {
+				e.refuseAddress(w)
+				return
+			}
 			mux.ServeHTTP(w, r)
 		}),
-		ConnState: func(_ net.Conn, state http.ConnState) {
+		ConnState: func(conn net.Conn, state http.ConnState) {
 			switch state {
 			case http.StateNew:
 				requests.Add(1)
+				e.admission.countAddress(addressOf(conn))
 			case http.StateClosed, http.StateHijacked:
+				e.admission.leaveAddress(addressOf(conn))
 				requests.Done()
 			case http.StateActive, http.StateIdle:
 			}
 		},
 		ReadHeaderTimeout: e.cfg.Limits.HandshakeTimeout,
+		ReadTimeout:       e.cfg.Limits.SlowTimeout,
+		WriteTimeout:      2 * e.cfg.Limits.SlowTimeout, // it runs from the head on, while the body is read too
 		IdleTimeout:       time.Minute,
 		ErrorLog:          slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
 	}
+}
+
+// refuseAddress answers a plain request of an address that has its share of connections, and ends this one.
+func (e *Edge) refuseAddress(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Connection", "close")
+	h.Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)))
+	http.Error(w, limitText("connections per address", e.cfg.Limits.PerAddress), http.StatusTooManyRequests)
+}
+
+// addressOf is the address of a peer; invalid when it is not TCP.
+func addressOf(conn net.Conn) netip.Addr {
+	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return tcp.AddrPort().Addr().Unmap()
 }
 
 // check decides on a handshake: is there room for the address, and is its token good if it has one?

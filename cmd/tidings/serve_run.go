@@ -119,7 +119,7 @@ func serve(ctx context.Context, c ServeConfig, log *slog.Logger, out io.Writer) 
 		})
 	}
 
-	admin := &http.Server{Handler: e.AdminHandler(registry), ReadHeaderTimeout: 5 * time.Second}
+	admin := &http.Server{Handler: e.AdminHandler(registry), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
 	adminDone := make(chan error, 1)
 	go func() { adminDone <- admin.Serve(operators) }()
 	defer func() { // last to go, so that the shutdown can be watched
