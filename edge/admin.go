@@ -13,7 +13,7 @@ import (
 //	GET /healthz       200 while the process runs
 //	GET /readyz        200 when clients can be served, else 503 and what is missing, a line each
 //	GET /metrics       Prometheus
-//	GET /debug/pprof/  profiles
+//	GET /debug/pprof/  profiles, but not the command line, which may hold a secret
 func (e *Edge) AdminHandler(metrics prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -28,7 +28,6 @@ func (e *Edge) AdminHandler(metrics prometheus.Gatherer) http.Handler {
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
