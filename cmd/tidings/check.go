@@ -3,11 +3,12 @@ package main
 import (
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tidingsmesh/tidings/edge/upgrade"
 )
 
 // between checks a number, size or duration against both its bounds, which are allowed values.
@@ -36,13 +37,28 @@ func address(s string) error {
 
 // webOrigin accepts exactly what a browser sends as Origin (RFC 6454, 6.2): scheme, host and port.
 func webOrigin(s string) error {
-	u, err := url.Parse(s)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil ||
-		strings.ContainsAny(u.Host, "*, ") || u.Scheme+"://"+u.Host != strings.ToLower(s) {
-		return fmt.Errorf("%q is no origin; write scheme://host or scheme://host:port, nothing behind and no wildcard", s)
+	scheme, host, _ := strings.Cut(s, "://")
+	if (scheme != "http" && scheme != "https") || host != strings.ToLower(host) || upgrade.CheckOrigin(s) != nil {
+		return fmt.Errorf("%q is no origin; write scheme://host or scheme://host:port in lower case, "+
+			"an international name in punycode (xn--…), nothing behind and no wildcard", s)
 	}
 	return nil
 }
+
+// apart refuses two listeners of one process at one address: the second would find it taken, and blame another process.
+func apart(one, other string) error {
+	host, port, err := net.SplitHostPort(one)
+	otherHost, otherPort, otherErr := net.SplitHostPort(other)
+	if err != nil || otherErr != nil || port != otherPort || port == "0" {
+		return nil
+	}
+	if host == otherHost || everyAddress(host) || everyAddress(otherHost) {
+		return fmt.Errorf("%s and %s are one port; each listener needs its own", one, other)
+	}
+	return nil
+}
+
+func everyAddress(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 
 // readable accepts "", which stands for no file.
 func readable(path string) error {

@@ -63,6 +63,9 @@ func TestConfigCheck_AcceptsWhatServeWouldAccept(t *testing.T) {
 		"dev":            {"--dev"},
 		"jwks":           {"--jwks", "https://id.example/keys"},
 		"external NATS":  {"--dev", "--nats", "nats://a:4222, tls://b:4222", "--nats-user", "u", "--nats-password", "p", "--nats-inbox", "_INBOX_edge", "--stream-replicas", "3"},
+		"ports of any":   {"--dev", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--nats-listen", ":0"},
+		"two addresses":  {"--dev", "--http", "127.0.0.1:7000", "--admin", "127.0.0.2:7000"},
+		"odd origins":    {"--dev", "--origin", "http://[::1]:5173", "--origin", "https://xn--bcher-kva.example", "--origin", "http://localhost"},
 		"several at all": {"--jwt-secret", testSecret, "--jwks", "https://id.example/keys", "--origin", "https://app.example:8443", "--drain", "0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -86,6 +89,13 @@ func TestConfigCheck_RefusesWhatCannotWork(t *testing.T) {
 		"port too large":            {[]string{"--http", ":65536"}, `--http: ":65536" has no port from 0 to 65535`},
 		"origin with a path":        {[]string{"--origin", "https://a/b"}, `--origin: "https://a/b" is no origin`},
 		"origin with a wildcard":    {[]string{"--origin", "https://*.a"}, `is no origin`},
+		"origin with half a port":   {[]string{"--origin", "https://a:"}, `--origin: "https://a:" is no origin`},
+		"origin with a wrong port":  {[]string{"--origin", "https://a:99999"}, `is no origin`},
+		"origin with a padded port": {[]string{"--origin", "https://a:0443"}, `is no origin`},
+		"origin not in punycode":    {[]string{"--origin", "https://bücher.example"}, `punycode`},
+		"origin in capitals":        {[]string{"--origin", "https://App.example"}, `in lower case`},
+		"one port for two":          {[]string{"--http", "127.0.0.1:7000", "--admin", ":7000"}, `--admin: 127.0.0.1:7000 and :7000 are one port`},
+		"one port for NATS too":     {[]string{"--admin", "127.0.0.1:7000", "--nats-listen", "127.0.0.1:7000"}, `--nats-listen: 127.0.0.1:7000 and 127.0.0.1:7000 are one port`},
 		"any origin":                {[]string{"--origin", "*"}, `is no origin`},
 		"edge name with a dot":      {[]string{"--edge-name", "a.b"}, `--edge-name: "a.b" is not`},
 		"half of TLS":               {[]string{"--tls-cert", notPEM}, `--tls-cert: needs --tls-key`},

@@ -33,6 +33,7 @@ func (c *ServeConfig) validate(o origins) error {
 
 	check("http", address(c.HTTP))
 	check("admin", address(c.Admin))
+	check("admin", apart(c.HTTP, c.Admin))
 	for _, origin := range c.Origin {
 		check("origin", webOrigin(origin))
 	}
@@ -45,6 +46,8 @@ func (c *ServeConfig) validate(o origins) error {
 
 	if c.NATS == "" {
 		check("nats-listen", address(c.NATSListen))
+		check("nats-listen", apart(c.HTTP, c.NATSListen))
+		check("nats-listen", apart(c.Admin, c.NATSListen))
 		if c.Data == "" {
 			check("data", errors.New("the embedded NATS needs a folder"))
 		}

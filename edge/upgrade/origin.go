@@ -120,6 +120,12 @@ func newOriginPolicy(list []string) (originPolicy, error) {
 	return p, nil
 }
 
+// CheckOrigin reports why s cannot be one of Config.Origins.
+func CheckOrigin(s string) error {
+	_, err := newOriginPolicy([]string{s})
+	return err
+}
+
 // allows decides on an Origin header, given the Host header of the request.
 func (p *originPolicy) allows(header string, host hostPort) bool {
 	switch {
