@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -24,6 +25,9 @@ type Main struct {
 	Stdin  io.Reader
 	Stdout io.Writer
 	Stderr io.Writer
+	// Signals are those of which the first ended the context of Run: a second one cuts an orderly end short. Tests have
+	// none.
+	Signals []os.Signal
 }
 
 // Run parses, runs the chosen subcommand until it is done or ctx ends, and returns the exit status. Every error is

@@ -170,7 +170,7 @@ const docFoot = `
 
 | status | |
 |---|---|
-| 0 | done, or an orderly end after an interrupt or SIGTERM (a second signal ends at once) |
+| 0 | done, or an orderly end after an interrupt, SIGTERM or SIGHUP (a second signal ends at once) |
 | 1 | failed while running: a port taken, NATS refusing, a publish not acknowledged |
 | 2 | nothing was started: a wrong flag, variable, key or value; standard error names each |
 `

@@ -10,17 +10,29 @@ import (
 	"syscall"
 )
 
-// main is the only place that ends the process. The first interrupt or SIGTERM asks for an orderly end, the second one
+// main is the only place that ends the process. The first of the endSignals asks for an orderly end, the second one
 // ends the process at once.
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := endSignals()
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop)
 	m := Main{
-		Args:   os.Args[1:],
-		Env:    os.Environ(),
-		Stdin:  os.Stdin,
-		Stdout: os.Stdout,
-		Stderr: os.Stderr,
+		Args:    os.Args[1:],
+		Env:     os.Environ(),
+		Stdin:   os.Stdin,
+		Stdout:  os.Stdout,
+		Stderr:  os.Stderr,
+		Signals: signals,
 	}
 	os.Exit(m.Run(ctx))
+}
+
+// endSignals are those that ask for an orderly end. A hangup comes when the terminal closes; nohup has it ignored, and so
+// it stays.
+func endSignals() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
 }

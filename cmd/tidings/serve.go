@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 )
@@ -16,7 +17,13 @@ func (c *serveCmd) Run(ctx context.Context, m *Main, o origins) error {
 	if err := c.validate(o); err != nil {
 		return err
 	}
-	return serve(ctx, c.ServeConfig, newLogger(c.ServeConfig, m.Stderr), m.Stdout)
+	hard, release := secondSignal(m.Signals)
+	defer release()
+	err := serve(ctx, hard, c.ServeConfig, newLogger(c.ServeConfig, m.Stderr), m.Stdout)
+	if end := context.Cause(ctx); end != nil && (errors.Is(err, end) || errors.Is(err, context.Canceled)) {
+		return nil // it was told to end before it had started, which is an orderly end too
+	}
+	return err
 }
 
 // normalise drops empty elements of lists: `--public ""` is the way to write an empty list on a command line.

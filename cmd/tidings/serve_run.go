@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,10 +28,8 @@ import (
 )
 
 // serve starts what c describes and blocks until ctx ends and everything has stopped, in the reverse order of its start.
-func serve(ctx context.Context, c ServeConfig, log *slog.Logger, out io.Writer) error {
-	hard, release := secondSignal(ctx)
-	defer release()
-
+// Ending hard cuts the orderly end short.
+func serve(ctx, hard context.Context, c ServeConfig, log *slog.Logger, out io.Writer) error {
 	if c.Dev && c.JWTSecret == "" {
 		c.JWTSecret = Secret(rand.Text() + rand.Text())
 	}
@@ -141,19 +140,30 @@ func serve(ctx context.Context, c ServeConfig, log *slog.Logger, out io.Writer) 
 	return err
 }
 
-// secondSignal returns a context that ends with the first signal after ctx has ended: the orderly end is then cut short.
-// One more signal ends the process.
-func secondSignal(ctx context.Context) (hard context.Context, release func()) {
-	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	unhook := context.AfterFunc(ctx, func() {
-		again, forget := signal.NotifyContext(hard, os.Interrupt, syscall.SIGTERM)
-		<-again.Done()
-		forget()
+// secondSignal returns a context that ends with the second of the signals from now on. One more ends the process. It
+// listens from the start: a second signal that follows the first at once must not find nobody.
+func secondSignal(signals []os.Signal) (hard context.Context, release func()) {
+	hard, cancel := context.WithCancel(context.Background())
+	if len(signals) == 0 { // which Notify would take for all
+		return hard, cancel
+	}
+	came := make(chan os.Signal, 2)
+	signal.Notify(came, signals...)
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		defer signal.Stop(came)
+		for range 2 {
+			select {
+			case <-came:
+			case <-hard.Done():
+				return
+			}
+		}
 		cancel()
 	})
 	return hard, func() {
-		unhook()
 		cancel()
+		listening.Wait()
 	}
 }
 

@@ -62,14 +62,15 @@ type server struct {
 	cmd               *exec.Cmd
 	http, admin, nats string
 	log               *lockedBuffer
-	ended             chan error
+	ended             chan struct{} // closed when the process has ended
+	err               error         // how, after that
 }
 
 // serve starts the binary and waits until it is ready.
 func serve(t testing.TB, flags ...string) *server {
 	t.Helper()
 	ports := freePorts(t, 3)
-	s := &server{http: ports[0], admin: ports[1], nats: ports[2], log: &lockedBuffer{}, ended: make(chan error, 1)}
+	s := &server{http: ports[0], admin: ports[1], nats: ports[2], log: &lockedBuffer{}, ended: make(chan struct{})}
 	args := append([]string{
 		"serve", "--data", t.TempDir(), "--http", s.http, "--admin", s.admin, "--nats-listen", s.nats, "--drain", "0s",
 	}, flags...)
@@ -77,7 +78,10 @@ func serve(t testing.TB, flags ...string) *server {
 	s.cmd.Env = append(os.Environ(), "TIDINGS_JWT_SECRET="+secret)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	require.NoError(t, s.cmd.Start())
-	go func() { s.ended <- s.cmd.Wait() }()
+	go func() {
+		defer close(s.ended)
+		s.err = s.cmd.Wait()
+	}()
 	t.Cleanup(func() { s.stop(t) })
 	require.Eventually(t, func() bool {
 		status, _ := s.get(t, "/readyz")
@@ -86,13 +90,23 @@ func serve(t testing.TB, flags ...string) *server {
 	return s
 }
 
-// stop ends the process in an orderly way and requires that it was one.
+// stop ends the process in an orderly way, if it has not ended, and requires that it was one.
 func (s *server) stop(t testing.TB) {
 	t.Helper()
-	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
 	select {
-	case err := <-s.ended:
-		require.NoError(t, err, "%s", s.log)
+	case <-s.ended:
+	default:
+		require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
+	}
+	s.awaitEnd(t)
+}
+
+// awaitEnd requires that the process ends, and with status 0.
+func (s *server) awaitEnd(t testing.TB) {
+	t.Helper()
+	select {
+	case <-s.ended:
+		require.NoError(t, s.err, "%s", s.log)
 	case <-time.After(30 * time.Second):
 		_ = s.cmd.Process.Kill()
 		require.Fail(t, "the server did not stop", "%s", s.log)
