@@ -131,8 +131,17 @@ func checkJWKSURL(u *url.URL) error {
 	case u.Scheme == "http" && (host == "localhost" || ip != nil && ip.IsLoopback()):
 		return nil
 	case u.Scheme == "http" && host != "":
-		return fmt.Errorf("%w: the JWKS URL %s is http; use https, because whoever can change the answer can make tokens", ErrConfig, u.Redacted())
+		return fmt.Errorf("%w: the JWKS URL %s is http; use https, because whoever can change the answer can make tokens", ErrConfig, redacted(u))
 	default:
-		return fmt.Errorf("%w: the JWKS URL %s must look like https://issuer.example/.well-known/jwks.json", ErrConfig, u.Redacted())
+		return fmt.Errorf("%w: the JWKS URL %s must look like https://issuer.example/.well-known/jwks.json", ErrConfig, redacted(u))
 	}
+}
+
+// redacted is u for messages: without password and query, either of which may be the key to the key server.
+func redacted(u *url.URL) string {
+	shown := *u
+	if shown.RawQuery != "" {
+		shown.RawQuery = "…"
+	}
+	return shown.Redacted()
 }

@@ -81,6 +81,14 @@ func TestConfig_ReportsAllErrorsAtOnce(t *testing.T) {
 func TestConfig_SecretNeverInErrors(t *testing.T) {
 	err := authz.Config{Secret: []byte("hunter2")}.Validate()
 	assert.NotContains(t, err.Error(), "hunter2")
+	for _, url := range []string{"http://u:hunter2@id.example/?key=hunter2", "id.example?key=hunter2"} {
+		cfg := authz.DefaultConfig()
+		cfg.JWKSURL = url
+		err := cfg.Validate()
+		require.ErrorIs(t, err, authz.ErrConfig)
+		assert.Contains(t, err.Error(), "id.example")
+		assert.NotContains(t, err.Error(), "hunter2")
+	}
 }
 
 func TestKeyFiles_RefuseWhatIsNoPublicKey(t *testing.T) {

@@ -304,6 +304,42 @@ func TestJWKS_NobodyListens(t *testing.T) {
 	assert.ErrorIs(t, v.Run(context.Background()), authz.ErrRanBefore)
 }
 
+func TestJWKS_MessagesTellNeitherPasswordNorQuery(t *testing.T) {
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	i := startIssuer(t)
+	for name, c := range map[string]struct {
+		server string
+		answer http.HandlerFunc
+		want   string
+	}{
+		"nobody listens": {gone.URL, nil, "refused"},
+		"garbage":        {i.url, text(200, "garbage"), "no JWK set"},
+		"status 500":     {i.url, text(500, ""), "status 500"},
+		"redirect": {i.url, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://u:hunter2@192.0.2.1/?key=s3cr3t", http.StatusFound)
+		}, "use https"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.answer != nil {
+				i.serve(c.answer)
+			}
+			var out lockedBuffer
+			cfg := i.config()
+			cfg.JWKSURL = strings.Replace(c.server, "://", "://u:hunter2@", 1) + "?key=s3cr3t"
+			v, err := authz.NewVerifier(cfg, slog.New(slog.NewTextHandler(&out, nil)))
+			require.NoError(t, err)
+			run(t, v)
+			require.Eventually(t, func() bool { return strings.Contains(out.String(), c.want) }, 10*time.Second, time.Millisecond)
+			for _, told := range []string{v.Ready().Error(), out.String()} {
+				assert.Contains(t, told, "key set from http://u:xxxxx@127.0.0.1:")
+				assert.NotContains(t, told, "hunter2")
+				assert.NotContains(t, told, "s3cr3t")
+			}
+		})
+	}
+}
+
 func TestJWKS_SlowIssuerIsGivenUp(t *testing.T) {
 	i := startIssuer(t, jwk(t, "a", edKey().Public()))
 	cfg := i.config()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -180,22 +181,25 @@ func (s *keySet) fetch(ctx context.Context) (keys []key, ignored []string, err e
 		return nil, nil, err
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := readSet(resp)
+	body, err := s.get(req)
 	if err == nil {
 		keys, ignored, err = parseJWKS(body)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("key set from %s: %w", req.URL.Redacted(), err)
+		return nil, nil, fmt.Errorf("key set from %s: %w", redacted(req.URL), err)
 	}
 	return keys, ignored, nil
 }
 
-func readSet(resp *http.Response) ([]byte, error) {
+func (s *keySet) get(req *http.Request) ([]byte, error) {
+	resp, err := s.client.Do(req)
+	if err != nil {
+		if whole, ok := errors.AsType[*url.Error](err); ok {
+			err = whole.Err // the rest of it is the URL, query included
+		}
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("answered with status %d", resp.StatusCode)
 	}

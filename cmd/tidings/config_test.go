@@ -34,14 +34,14 @@ func parsePrinted(t *testing.T, out string) (values, comments map[string]string)
 }
 
 func TestConfigPrint_SecretsAreRedacted(t *testing.T) {
-	path := writeConfig(t, "jwt-secret: "+testSecret+"\nnats-user: w\nnats-password: hunter2\nnats: nats://worker:hunter2@a:4222,tls://s3cr3tt0ken@b:4222,nats://c:4222\njwks: https://u:hunter2@id.example/keys\n")
+	path := writeConfig(t, "jwt-secret: "+testSecret+"\nnats-user: w\nnats-password: hunter2\nnats: nats://worker:hunter2@a:4222,tls://s3cr3tt0ken@b:4222,nats://c:4222\njwks: https://u:hunter2@id.example/keys?v=1&key=hunter2\n")
 	got := run(t, nil, "config", "print", "--config", path)
 	require.Equal(t, statusOK, got.status, got.stderr)
 	values, _ := parsePrinted(t, got.stdout)
 	assert.Equal(t, redacted, values["jwt-secret"])
 	assert.Equal(t, redacted, values["nats-password"])
 	assert.Equal(t, "nats://[redacted]@a:4222,tls://[redacted]@b:4222,nats://c:4222", values["nats"])
-	assert.Equal(t, "https://[redacted]@id.example/keys", values["jwks"])
+	assert.Equal(t, "https://[redacted]@id.example/keys?[redacted]", values["jwks"])
 	for _, secret := range []string{testSecret, "hunter2", "s3cr3tt0ken", "worker"} {
 		assert.NotContains(t, got.stdout+got.stderr, secret)
 	}

@@ -22,7 +22,8 @@ func (s Secret) GoString() string { return s.String() }
 // used.
 type URL string
 
-// String hides what stands before an @, user name included, since NATS takes a token there.
+// String hides what stands before an @, user name included, since NATS takes a token there, and a query, where key servers
+// take one.
 func (s URL) String() string {
 	servers := strings.Split(string(s), ",")
 	for i, server := range servers {
@@ -34,6 +35,9 @@ func (s URL) String() string {
 		}
 		if at := strings.LastIndex(rest, "@"); at >= 0 {
 			servers[i] = scheme + redacted + rest[at:]
+		}
+		if path, _, found := strings.Cut(servers[i], "?"); found {
+			servers[i] = path + "?" + redacted
 		}
 	}
 	return strings.Join(servers, ",")
