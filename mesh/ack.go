@@ -20,10 +20,17 @@ type pubAck struct {
 
 var (
 	errNoAck     = errors.New("no ack")
+	errNotUp     = errors.New("not connected to NATS")
 	errRetryOver = errors.New("retry time is over")
 	// errWrongStream says that the room's subject belongs to another stream.
 	errWrongStream = errors.New("another stream stored the event")
 )
+
+// neverSent tells what the client library says of a message while its connection is down, in words that would mislead: of
+// its buffer, or of headers if the connection has never been up.
+func neverSent(err error) bool {
+	return errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrHeadersNotSupported)
+}
 
 func decodeAck(m *nats.Msg, stream string) (pubAck, error) {
 	var reply pubAck
@@ -89,8 +96,7 @@ func judge(err error) outcome {
 		return refusedForGood
 	case errors.As(err, &api):
 		return api.outcome()
-	case errors.Is(err, errUncommitted), errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrReconnectBufExceeded),
-		errors.Is(err, nats.ErrHeadersNotSupported): // what a connection says that has never been up
+	case errors.Is(err, errUncommitted), errors.Is(err, nats.ErrNoResponders), errors.Is(err, errNotUp), neverSent(err):
 		return notStored
 	case errors.Is(err, errNoAck), errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrDisconnected):
 		return outcomeUnknown

@@ -292,6 +292,9 @@ func (p *Publisher) persist(ctx context.Context, room subjects.Room, attempt fun
 	for {
 		if ctx.Err() == nil {
 			reply, err := attempt(ctx)
+			if neverSent(err) {
+				err = errNotUp
+			}
 			outcome := judge(err)
 			if outcome == stored {
 				return reply, nil
