@@ -57,12 +57,14 @@ type DialConfig struct {
 
 	// The hooks run one at a time in the connection's callback goroutine and
 	// must not block it. OnConnect runs for the first connection, OnReconnect
-	// for every later one, OnDisconnect when one is lost, OnSlow when a
-	// subscription's channel was full and messages were dropped.
-	OnConnect    func()
-	OnReconnect  func()
-	OnDisconnect func(err error)
-	OnSlow       func(sub *nats.Subscription)
+	// for every later one, OnDisconnect when one is lost, OnUnreachable after
+	// every attempt that failed, OnSlow when a subscription's channel was full
+	// and messages were dropped.
+	OnConnect     func()
+	OnReconnect   func()
+	OnDisconnect  func(err error)
+	OnUnreachable func(err error)
+	OnSlow        func(sub *nats.Subscription)
 }
 
 // TLSConfig names PEM files. CAFile replaces the system's authorities; CertFile
@@ -128,7 +130,12 @@ func (c DialConfig) options() (address string, opts []nats.Option, err error) {
 				c.OnDisconnect(err)
 			}
 		}),
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { link.unreachable(err) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			link.unreachable(err)
+			if c.OnUnreachable != nil {
+				c.OnUnreachable(err)
+			}
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			link.failed(sub, err)
 			if errors.Is(err, nats.ErrSlowConsumer) && c.OnSlow != nil {

@@ -85,7 +85,15 @@ func (f *Feed) dialConfig(role string, about aspect) DialConfig {
 	c := f.cfg.Dial
 	c.Name = "tidings edge " + f.cfg.Edge + " " + role
 	c.Log = f.log
+	c.OnConnect = func() { f.ready.set(about, "") }
 	c.OnDisconnect = func(error) { f.ready.set(about, "NATS is not reachable at "+f.where()) }
+	c.OnUnreachable = func(err error) {
+		if isAuthError(err) {
+			f.ready.set(about, "NATS refuses these credentials at "+f.where())
+		} else {
+			f.ready.set(about, fmt.Sprintf("NATS is not reachable at %s: %v", f.where(), err))
+		}
+	}
 	c.OnReconnect = func() {
 		// A connection is not a stream yet.
 		f.ready.set(aboutStream, "looking at the stream after a reconnect")
@@ -153,7 +161,7 @@ func (f *Feed) refreshInfo() {
 	f.vital = append(f.vital, func(ctx context.Context) func() {
 		var info StreamInfo
 		err := f.persist(ctx, aboutStream, func(ctx context.Context) (err error) {
-			info, err = FetchStreamInfo(ctx, f.control, f.cfg.Stream.Name)
+			info, err = f.streamInfo(ctx)
 			return err
 		})
 		if err != nil {
@@ -168,6 +176,17 @@ func (f *Feed) refreshInfo() {
 			}
 		}
 	})
+}
+
+// streamInfo asks for the stream's state. A stream that is gone, as after the loss of NATS' disk, is created as at
+// the start, or else it would be missed until an edge is started again. It has a new epoch, so nobody takes it for
+// the old one.
+func (f *Feed) streamInfo(ctx context.Context) (StreamInfo, error) {
+	info, err := FetchStreamInfo(ctx, f.control, f.cfg.Stream.Name)
+	if errors.Is(err, ErrStreamMissing) {
+		return EnsureStream(ctx, f.control, f.cfg.Stream, f.log)
+	}
+	return info, err
 }
 
 // follow takes what the stream promises as the ground of the proof.
