@@ -353,5 +353,8 @@ func headerLast(h nats.Header, key string) string {
 // wrapConn gives errors of the connection itself the sentinel that callers
 // retry on.
 func wrapConn(err error) error {
+	if neverSent(err) {
+		err = errNotUp
+	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
