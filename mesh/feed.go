@@ -231,8 +231,17 @@ func (f *Feed) rouse() {
 	}
 }
 
-// Ready returns nil while the feed follows the stream, and otherwise says what it waits for.
-func (f *Feed) Ready() error { return f.ready.err() }
+// Ready returns nil while the feed follows the stream and an embedded server is well, and otherwise says
+// what is missing.
+func (f *Feed) Ready() error {
+	if err := f.ready.err(); err != nil {
+		return err
+	}
+	if server := f.cfg.Dial.Server; server != nil {
+		return server.Health()
+	}
+	return nil
+}
 
 // Run connects, creates or checks the stream, and follows rooms until ctx ends. It waits for a NATS
 // that is not there yet. It returns an error at once when trying again cannot help: a bad

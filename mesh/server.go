@@ -189,6 +189,16 @@ func (s *Server) ClientURL() string {
 	return "nats://" + addr.String()
 }
 
+// Health returns nil while the server can store events, and otherwise what it says is wrong: a disk that
+// was full, for example, ends that until the server is restarted.
+func (s *Server) Health() error {
+	status := s.srv.Healthz(nil)
+	if status.Status == "ok" {
+		return nil
+	}
+	return fmt.Errorf("embedded NATS: %s", status.Error)
+}
+
 // Close stops the server and returns when it has stopped and the data folder
 // is free again. It may be called more than once and by several goroutines; all
 // of them wait.
