@@ -56,3 +56,6 @@ func NewLog() (*slog.Logger, fmt.Stringer) {
 	l := &lines{}
 	return l.logger(), l
 }
+
+// AuditNow has all rooms compared with the stream.
+func AuditNow(f *Feed) { f.disturb() }

@@ -171,7 +171,7 @@ func (s *scene) launch(t testing.TB, change ...func(*setup)) *follower {
 	c := setup{FeedConfig: mesh.DefaultFeedConfig(), shards: 1}
 	c.Edge = "edge-" + strconv.FormatInt(followers.Add(1), 10)
 	c.Dial.URL = s.url
-	c.Linger, c.Audit = 0, time.Hour
+	c.Linger, c.Audit, c.Settle = 0, time.Hour, 0
 	c.Encode = encode
 	for _, do := range change {
 		do(&c)
