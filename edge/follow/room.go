@@ -16,7 +16,7 @@ type State uint8
 const (
 	Joining State = iota // a join is on its way, or there is no connection
 	Live                 // joined
-	Gap                  // joined, an event was missing, and joined again from the last one
+	Gap                  // joined, something may be missing, and joined again from the last event
 	Waiting              // denied for now
 	Denied               // denied for as long as the token is the same
 )
@@ -65,7 +65,9 @@ func (r *Room) Ref() wire.RoomRef {
 }
 
 // Joined takes an edge's answer to a join, or the news that continuity was lost. It reports whether it
-// was the latter: then the program reads the room's state anew.
+// was the latter: then the program reads the room's state anew. State is Gap afterwards when the answer
+// is to a join without a position, and there is one by now, from an answer that came first: nothing is
+// known of what is in between, so join again with Ref.
 func (r *Room) Joined(f wire.ServerFrame) (reset bool) {
 	r.State, r.left, r.behind = Live, 0, false
 	if f.Position == nil {
@@ -76,6 +78,8 @@ func (r *Room) Joined(f wire.ServerFrame) (reset bool) {
 	switch {
 	case r.At == nil, reset && r.isOtherHistory(to, f.Reason):
 		r.At = &to
+	case f.Recovered == nil && (to.Seq > r.At.Seq || to.Epoch != r.At.Epoch):
+		r.State = Gap
 	case f.Replay > 0:
 		r.At.Epoch = to.Epoch
 		r.left, r.end = f.Replay, to

@@ -97,6 +97,25 @@ func TestRoom_AnOlderAnswerDoesNotTurnBack(t *testing.T) {
 	assert.Equal(t, position(9), r.At)
 }
 
+func TestRoom_ALateFirstAnswerIsNoProof(t *testing.T) {
+	r := &follow.Room{Name: "campaign:42"}
+	r.Joined(first(7)) // over the connection that is being left
+	r.Restart()
+	assert.False(t, r.Joined(first(12)), "over the other one, which was asked before there was a position")
+	assert.Equal(t, follow.Gap, r.State, "8 to 12 may be missing")
+	assert.Equal(t, position(7), r.Ref().Since, "it joins again from where it stands")
+	r.Joined(recovered(12, 1))
+	assert.Equal(t, follow.Live, r.State)
+	assert.Equal(t, follow.New, r.Event(event(11, 9)))
+
+	r.Joined(first(12))
+	assert.Equal(t, follow.Live, r.State, "nothing is missing")
+	other := first(3)
+	other.Position.Epoch = "f"
+	r.Joined(other)
+	assert.Equal(t, follow.Gap, r.State, "nothing is known of another history")
+}
+
 func TestRoom_ResetMovesToTheNewPosition(t *testing.T) {
 	for reason, stands := range map[continuity.Reason]uint64{
 		continuity.ReasonTruncated: 20, continuity.ReasonExpired: 20, continuity.ReasonEpoch: 3, continuity.ReasonBehind: 3,

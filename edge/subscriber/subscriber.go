@@ -162,7 +162,6 @@ func (s *Subscriber) obey() {
 	orders := s.orders
 	s.orders = nil
 	s.mu.Unlock()
-	open := s.current != nil && !s.current.welcome.IsZero()
 	for _, o := range orders {
 		room := s.byName[o.room]
 		frame := wire.ClientFrame{Op: wire.OpJoin}
@@ -178,10 +177,14 @@ func (s *Subscriber) obey() {
 			room.State = follow.Joining
 			frame.Rooms = []wire.RoomRef{room.Ref()}
 		}
-		switch {
-		case open:
-			s.send(s.current, frame)
-		case o.leave:
+		sent := false
+		for _, l := range []*link{s.current, s.next} {
+			if l != nil && l.conn != nil { // otherwise its hello is still to come, with the rooms as they are then
+				s.send(l, frame)
+				sent = true
+			}
+		}
+		if o.leave && !sent {
 			s.cfg.Observer.Sending(frame) // there is nobody to send it to, and it takes effect
 		}
 	}
@@ -281,12 +284,7 @@ func (s *Subscriber) frame(ctx context.Context, l *link, f wire.ServerFrame, tex
 	case wire.OpDrain:
 		s.drain(l, time.Duration(f.Within)*time.Millisecond)
 	case wire.OpJoined:
-		if room != nil && room.Joined(f) && s.next != nil {
-			// The other connection was opened with a position that is void now.
-			s.links.Go(s.next.end)
-			s.next = nil
-			s.retry = time.After(s.connects.next())
-		}
+		return s.joined(ctx, l, room, f)
 	case wire.OpLag:
 		if room != nil {
 			room.Lagged()
@@ -302,11 +300,33 @@ func (s *Subscriber) frame(ctx context.Context, l *link, f wire.ServerFrame, tex
 	return nil
 }
 
-// gap joins a room again from where it stands. Events that were under way are passed over: they will be replayed.
+// joined takes the answer to a join, or a reset.
+func (s *Subscriber) joined(ctx context.Context, l *link, room *follow.Room, f wire.ServerFrame) error {
+	if room == nil {
+		return nil // left
+	}
+	if room.Joined(f) && s.next != nil {
+		// The other connection was opened with a position that is void now.
+		s.links.Go(s.next.end)
+		s.next = nil
+		s.retry = time.After(s.connects.next())
+	}
+	if room.State == follow.Gap {
+		return s.again(ctx, l, room)
+	}
+	return nil
+}
+
+// gap notes that an event is missing. Events that are under way are passed over: they will be replayed.
 func (s *Subscriber) gap(ctx context.Context, l *link, room *follow.Room) error {
 	if room.State != follow.Live {
 		return nil
 	}
+	return s.again(ctx, l, room)
+}
+
+// again joins a room from where it stands.
+func (s *Subscriber) again(ctx context.Context, l *link, room *follow.Room) error {
 	if l.rejoins++; l.rejoins > maxRejoins {
 		err := s.lost(ctx, l, fmt.Errorf("%s has a gap for the %dth time", room.Name, l.rejoins))
 		s.links.Go(l.end)
