@@ -127,7 +127,7 @@ func (d *epollDriver) attach(conn upgrade.Conn, s *session) {
 	s.sock = &epollSocket{fd: fd, driver: d}
 	s.shard.inbox.post(note{kind: noteOpened, session: s})
 	if err != nil {
-		s.shard.edge.log.Warn("take over a connection", errAttr(err))
+		s.shard.edge.log.Warn("cannot take over a connection; if files ran out, raise the limit (ulimit -n)", errAttr(err))
 		s.shard.inbox.post(note{kind: noteGone, session: s})
 		return
 	}
