@@ -57,24 +57,31 @@ func run(m *testing.M) int {
 	return code
 }
 
-// server is a running `tidings serve` with an embedded NATS.
+// server is a running `tidings serve`.
 type server struct {
 	cmd               *exec.Cmd
-	http, admin, nats string
+	http, admin, nats string // nats is "" when it is another process
 	log               *lockedBuffer
 	ended             chan struct{} // closed when the process has ended
 	err               error         // how, after that
 }
 
-// serve starts the binary and waits until it is ready.
+// serve starts the binary with NATS inside and waits until it is ready.
 func serve(t testing.TB, flags ...string) *server {
 	t.Helper()
-	ports := freePorts(t, 3)
-	s := &server{http: ports[0], admin: ports[1], nats: ports[2], log: &lockedBuffer{}, ended: make(chan struct{})}
-	args := append([]string{
-		"serve", "--data", t.TempDir(), "--http", s.http, "--admin", s.admin, "--nats-listen", s.nats, "--drain", "0s",
-	}, flags...)
-	s.cmd = exec.Command(program, args...)
+	address := freePorts(t, 1)[0]
+	s := launch(t, append([]string{"--data", t.TempDir(), "--nats-listen", address}, flags...)...)
+	s.nats = address
+	s.awaitReady(t)
+	return s
+}
+
+// launch starts the binary.
+func launch(t testing.TB, flags ...string) *server {
+	t.Helper()
+	ports := freePorts(t, 2)
+	s := &server{http: ports[0], admin: ports[1], log: &lockedBuffer{}, ended: make(chan struct{})}
+	s.cmd = exec.Command(program, append([]string{"serve", "--http", s.http, "--admin", s.admin, "--drain", "0s"}, flags...)...)
 	s.cmd.Env = append(os.Environ(), "TIDINGS_JWT_SECRET="+secret)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	require.NoError(t, s.cmd.Start())
@@ -83,11 +90,24 @@ func serve(t testing.TB, flags ...string) *server {
 		s.err = s.cmd.Wait()
 	}()
 	t.Cleanup(func() { s.stop(t) })
+	return s
+}
+
+func (s *server) awaitReady(t testing.TB) {
+	t.Helper()
 	require.Eventually(t, func() bool {
 		status, _ := s.get(t, "/readyz")
 		return status == http.StatusOK
 	}, 20*time.Second, 20*time.Millisecond, "not ready: %s", s.log)
-	return s
+}
+
+// awaitNotReady waits until /readyz gives a reason.
+func (s *server) awaitNotReady(t testing.TB, why string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		status, body := s.get(t, "/readyz")
+		return status == http.StatusServiceUnavailable && strings.Contains(body, why)
+	}, 20*time.Second, 20*time.Millisecond, "not %q: %s", why, s.log)
 }
 
 // stop ends the process in an orderly way, if it has not ended, and requires that it was one.
