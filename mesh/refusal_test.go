@@ -1,6 +1,7 @@
 package mesh_test
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -224,14 +225,20 @@ func TestPublisher_WithoutAStreamNothingAnswers(t *testing.T) {
 	t.Parallel()
 	n := meshtest.Start(t)
 	nc := n.Conn(t)
-	// It is not at once: a stream that has no leader just now looks the same.
-	p := newPublisher(t, nc, mesh.PublisherConfig{Retry: 300 * time.Millisecond})
+	// It is not at once: a stream that has no leader just now looks the same. The caller's patience ends between two
+	// attempts; of one that is under way nothing would be known.
+	var enough context.CancelFunc
+	p := newPublisher(t, nc, mesh.PublisherConfig{OnRetry: func(subjects.Room, time.Duration, error) { enough() }})
 	r := room(t, "campaign:42")
-	_, err := p.Publish(within(t), r, event(t))
+	ctx, enough := context.WithCancel(within(t))
+	defer enough()
+	_, err := p.Publish(ctx, r, event(t))
 	require.ErrorIs(t, err, mesh.ErrUnavailable)
 	require.ErrorIs(t, err, nats.ErrNoResponders)
 	require.NotErrorIs(t, err, mesh.ErrUnknownOutcome)
-	_, err = p.PublishAll(within(t), []subjects.Room{r, room(t, "campaign:43")}, event(t))
+	ctx, enough = context.WithCancel(within(t))
+	defer enough()
+	_, err = p.PublishAll(ctx, []subjects.Room{r, room(t, "campaign:43")}, event(t))
 	require.ErrorIs(t, err, mesh.ErrUnavailable)
 	require.NotErrorIs(t, err, mesh.ErrUnknownOutcome)
 
