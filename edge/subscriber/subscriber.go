@@ -46,7 +46,7 @@ type Subscriber struct {
 	rejoin        <-chan time.Time // the next join of the rooms denied for now
 	known         bool             // some server has welcomed us
 	fresh         string           // the token to show next, after one was refused; "": to be asked for
-	refused       bool             // a token was refused since the last welcome
+	refused       bool             // the last attempt ended because its token was refused
 	// connects and joins space attempts; hops counts the moves to another server without any pause.
 	connects, joins backoff
 	hops            int
@@ -416,6 +416,9 @@ func (s *Subscriber) lost(ctx context.Context, l *link, cause error) error {
 	if loss.token && !s.otherToken(ctx, l.token) || loss.final {
 		return &EndError{URL: l.url, Reason: loss.reason, Token: loss.token}
 	}
+	if !loss.token {
+		s.refused, s.fresh = false, "" // by the next attempt that one may be over
+	}
 	s.settle(l)
 	e := LinkEvent{Kind: LinkLost, URL: l.url, Reason: loss.reason, Code: loss.code}
 	if l == s.next {
@@ -440,7 +443,7 @@ func (s *Subscriber) lost(ctx context.Context, l *link, cause error) error {
 	return nil
 }
 
-// otherToken gets a token in place of one that was refused; one such try between two welcomes.
+// otherToken gets a token in place of one that was refused, unless that was one already.
 func (s *Subscriber) otherToken(ctx context.Context, refused string) bool {
 	if s.refused {
 		return false
