@@ -66,7 +66,7 @@ const (
 	Event  Kind = "event"  // before it is applied: Room, Seq, Prev, ID, Hash, Replay, Duplicate
 	Gap    Kind = "gap"    // an event that was not applied because one before it is missing: Room, Seq, Prev
 	Lag    Kind = "lag"    // Room
-	Down   Kind = "down"   // a connection ended or was left for another one: Code, Text
+	Down   Kind = "down"   // a connection that was up ended, or was left for another one: Code, Text
 	Done   Kind = "done"   // last of a client: from here on it reads no more
 )
 
