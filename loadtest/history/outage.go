@@ -92,7 +92,7 @@ type Reconnection struct {
 	Others     Spread `json:"others"`
 	Moved      Spread `json:"moved"`
 	Unfinished int    `json:"unfinished"` // at the client's end
-	// Faults splits those that did not move by the fault that they are put down to, "" for none.
+	// Faults splits those of steady clients by the fault that they are put down to, "" for none.
 	Faults map[string]Spread `json:"faults"`
 }
 
@@ -104,16 +104,15 @@ func (c *checker) judgeReturns() {
 		switch {
 		case r.moved:
 			moved = append(moved, r.took)
-			continue
 		case r.class == Steady || r.class == Expires:
 			steady = append(steady, r.took)
+			faults[r.fault] = append(faults[r.fault], r.took)
 			if r.took > worst.took {
 				worst = r
 			}
 		default:
 			others = append(others, r.took)
 		}
-		faults[r.fault] = append(faults[r.fault], r.took)
 	}
 	report := &c.report.Reconnection
 	report.Steady, report.Others, report.Moved = spreadOf(steady), spreadOf(others), spreadOf(moved)

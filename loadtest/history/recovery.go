@@ -184,10 +184,15 @@ func (m *member) reset(r Record, asked *wire.Position, v Violation) {
 		c.fail(Truthful, v, "not recovered (%s), %s", r.Text, why)
 	}
 	through := m.room.upTo(to.seq, to.id)
-	for i := m.last + 1; i <= through; i++ {
+	other := isOtherHistory(r, m.at.epoch)
+	from := m.last + 1
+	if other {
+		from = 0 // where it stood says nothing of what the stream has now
+	}
+	for i := from; i <= through; i++ {
 		m.mark(i, told)
 	}
-	if isOtherHistory(r, m.at.epoch) {
+	if other {
 		m.restart()
 		m.at, m.last = to, through
 		return

@@ -139,16 +139,11 @@ func (p printer) resets() string {
 
 func (p printer) reconnections() {
 	all := p.report.Reconnection
-	rows := [][]string{
-		spreadHead("reconnection"), spreadRow("steady, expires", all.Steady), spreadRow("slow, churn", all.Others), spreadRow("moved", all.Moved),
-	}
+	rows := [][]string{spreadHead("reconnection"), spreadRow("steady, expires", all.Steady)}
 	for _, name := range sortedKeys(all.Faults) {
-		label := "after " + name
-		if name == "" {
-			label = "after no fault"
-		}
-		rows = append(rows, spreadRow(label, all.Faults[name]))
+		rows = append(rows, spreadRow("  "+cmp.Or(name, "without a fault"), all.Faults[name]))
 	}
+	rows = append(rows, spreadRow("slow, churn", all.Others), spreadRow("moved", all.Moved))
 	p.table(rows)
 	if all.Unfinished > 0 {
 		p.line(labelWidth, "", "%s more were not over at the client's end", number(all.Unfinished))
