@@ -41,8 +41,10 @@ type Acceptor struct {
 	origins        originPolicy
 	upgrader       ws.Upgrader
 	refuseProtocol *Refusal
-	http           *httpListener
-	buffers        sync.Pool // of *[]byte with Config.MaxHeadBytes bytes
+	// These name the limit.
+	refuseHeadTooLarge, refuseHeaders *Refusal
+	http                              *httpListener
+	buffers                           sync.Pool // of *[]byte with Config.MaxHeadBytes bytes
 
 	served  atomic.Bool
 	slots   chan struct{} // one per pending connection or running Accept
@@ -66,6 +68,10 @@ func New(cfg Config, log *slog.Logger) (*Acceptor, error) {
 		log:      log,
 		origins:  origins,
 		upgrader: newUpgrader(cfg.Subprotocol),
+		refuseHeadTooLarge: refuse(http.StatusRequestHeaderFieldsTooLarge, ReasonHeadTooLarge,
+			fmt.Sprintf("the request head is larger than %d bytes", cfg.MaxHeadBytes)),
+		refuseHeaders: refuse(http.StatusRequestHeaderFieldsTooLarge, ReasonTooManyHeaders,
+			fmt.Sprintf("the request has more than %d headers", cfg.MaxHeaders)),
 		refuseProtocol: refuse(http.StatusBadRequest, ReasonSubprotocol,
 			"Sec-WebSocket-Protocol must offer "+cfg.Subprotocol),
 		http: newHTTPListener(),

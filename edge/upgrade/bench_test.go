@@ -32,7 +32,7 @@ func BenchmarkParseAndExamine(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var scanner headScanner
-		size, _ := scanner.scan(raw, a.cfg.MaxHeaders)
+		size, _ := scanner.scan(raw, a)
 		h, refusal := parseHead(raw[:size], a.cfg.Subprotocol)
 		if refusal != nil || !a.isUpgrade(&h) {
 			b.Fatal(refusal)

@@ -71,7 +71,7 @@ func (a *Acceptor) readHead(conn net.Conn, b []byte) (n, size int, refusal *Refu
 			if !tokenBytes[b[0]] {
 				return n, 0, refuseNotHTTP // at once, not when a head that never comes is late
 			}
-			if size, refusal = scanner.scan(b[:n], a.cfg.MaxHeaders); size > 0 || refusal != nil {
+			if size, refusal = scanner.scan(b[:n], a); size > 0 || refusal != nil {
 				return n, size, refusal
 			}
 		}
@@ -83,7 +83,7 @@ func (a *Acceptor) readHead(conn net.Conn, b []byte) (n, size int, refusal *Refu
 		case err != nil:
 			return n, 0, closeOnDisconnect
 		case n == len(b):
-			return n, 0, refuseHeadTooLarge
+			return n, 0, a.refuseHeadTooLarge
 		}
 	}
 }

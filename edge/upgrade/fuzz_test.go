@@ -92,7 +92,7 @@ func FuzzHandshake(f *testing.F) {
 		require.ErrorIs(t, err, io.EOF)
 
 		again, refusal := a.reparse(renderHead(theirs))
-		if refusal == refuseHeadTooLarge {
+		if refusal == a.refuseHeadTooLarge {
 			return // a space more after each colon
 		}
 		require.Nil(t, refusal)
@@ -104,14 +104,14 @@ func FuzzHandshake(f *testing.F) {
 
 func scanAll(a *Acceptor, b []byte) (int, *Refusal) {
 	var scanner headScanner
-	return scanner.scan(b, a.cfg.MaxHeaders)
+	return scanner.scan(b, a)
 }
 
 func scanPieces(a *Acceptor, b []byte, size func(left int) int) (int, *Refusal) {
 	var scanner headScanner
 	for n := 0; n < len(b); {
 		n += size(len(b) - n)
-		if end, refusal := scanner.scan(b[:n], a.cfg.MaxHeaders); end > 0 || refusal != nil {
+		if end, refusal := scanner.scan(b[:n], a); end > 0 || refusal != nil {
 			return end, refusal
 		}
 	}

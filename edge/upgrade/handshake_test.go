@@ -2,6 +2,7 @@ package upgrade_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -303,5 +304,9 @@ func TestAcceptor_AnswersALargeHeadInsteadOfResetting(t *testing.T) {
 	s := serve(t, nil)
 	client := s.dial(t)
 	send(t, client, plus("X: "+strings.Repeat("x", 200<<10)), false)
-	assert.Equal(t, http.StatusRequestHeaderFieldsTooLarge, readAnswer(t, client).StatusCode)
+	got := readAnswer(t, client)
+	assert.Equal(t, http.StatusRequestHeaderFieldsTooLarge, got.StatusCode)
+	text, err := io.ReadAll(got.Body)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "8192 bytes", "it names the limit")
 }

@@ -53,7 +53,7 @@ type headScanner struct {
 
 // scan goes on in b, which begins with all bytes scanned before. It returns the
 // size of the head including its empty line, 0 when that is still to come.
-func (s *headScanner) scan(b []byte, maxHeaders int) (int, *Refusal) {
+func (s *headScanner) scan(b []byte, a *Acceptor) (int, *Refusal) {
 	for {
 		i := bytes.IndexByte(b[s.pos:], '\n')
 		if i < 0 {
@@ -69,8 +69,8 @@ func (s *headScanner) scan(b []byte, maxHeaders int) (int, *Refusal) {
 		case end-1 == s.line:
 			return end + 1, nil
 		}
-		if s.lines++; s.lines-1 > maxHeaders { // the first is the request line
-			return 0, refuseHeaders
+		if s.lines++; s.lines-1 > a.cfg.MaxHeaders { // the first is the request line
+			return 0, a.refuseHeaders
 		}
 		s.pos, s.line = end+1, end+1
 	}

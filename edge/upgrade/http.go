@@ -176,10 +176,10 @@ func (a remoteAddr) String() string { return string(a) }
 // reparse puts a rendered head under the limits and rules of a first one.
 func (a *Acceptor) reparse(raw []byte) (head, *Refusal) {
 	if len(raw) > a.cfg.MaxHeadBytes {
-		return head{}, refuseHeadTooLarge
+		return head{}, a.refuseHeadTooLarge
 	}
 	var scanner headScanner
-	if _, refusal := scanner.scan(raw, a.cfg.MaxHeaders); refusal != nil {
+	if _, refusal := scanner.scan(raw, a); refusal != nil {
 		return head{}, refusal
 	}
 	h, refusal := parseHead(raw, a.cfg.Subprotocol)

@@ -85,8 +85,6 @@ var (
 	refuseHTTPVersion  = refuse(http.StatusBadRequest, ReasonMalformed, "only HTTP/1.1 and HTTP/1.0 are spoken here")
 	refuseBareLF       = refuse(http.StatusBadRequest, ReasonMalformed, "a line of the request head does not end in CR LF")
 	refuseHeader       = refuse(http.StatusBadRequest, ReasonMalformed, "malformed header line")
-	refuseHeadTooLarge = refuse(http.StatusRequestHeaderFieldsTooLarge, ReasonHeadTooLarge, "the request head is larger than the limit")
-	refuseHeaders      = refuse(http.StatusRequestHeaderFieldsTooLarge, ReasonTooManyHeaders, "the request has more headers than the limit")
 	refuseTimeout      = refuse(http.StatusRequestTimeout, ReasonTimeout, "the request did not arrive in time")
 	refuseMethod       = refuse(http.StatusMethodNotAllowed, ReasonMethod, "a WebSocket handshake is a GET request")
 	refuseHTTP10       = refuse(http.StatusBadRequest, ReasonHandshake, "a WebSocket handshake needs HTTP/1.1")
