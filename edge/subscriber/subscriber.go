@@ -20,6 +20,8 @@ import (
 const (
 	// stableTime is how long a connection must have been up for the next loss to count as the first.
 	stableTime = 10 * time.Second
+	// tokenTravel is how long a token takes at most from its issuer to an edge that is well.
+	tokenTravel = 5 * time.Second
 	// maxRejoins is how many gaps one connection may have before it is given up for another.
 	maxRejoins = 5
 	// refsBytes bounds the rooms in one frame; with the largest token beside them they fit into the 16 KiB that a server
@@ -46,6 +48,7 @@ type Subscriber struct {
 	rejoin        <-chan time.Time // the next join of the rooms denied for now
 	known         bool             // some server has welcomed us
 	fresh         string           // the token to show next, after one was refused; "": to be asked for
+	freshAt       time.Time        // when it was got
 	refused       bool             // the last attempt ended because its token was refused
 	// connects and joins space attempts; hops counts the moves to another server without any pause.
 	connects, joins backoff
@@ -443,9 +446,10 @@ func (s *Subscriber) lost(ctx context.Context, l *link, cause error) error {
 	return nil
 }
 
-// otherToken gets a token in place of one that was refused, unless that was one already.
+// otherToken gets a token in place of one that was refused, unless that was one already. One that was long on its way to
+// a slow edge may have been good when it was got, and does not count.
 func (s *Subscriber) otherToken(ctx context.Context, refused string) bool {
-	if s.refused {
+	if s.refused && time.Since(s.freshAt) < tokenTravel {
 		return false
 	}
 	s.refused = true
@@ -453,7 +457,7 @@ func (s *Subscriber) otherToken(ctx context.Context, refused string) bool {
 	if err != nil || fresh == refused {
 		return false
 	}
-	s.fresh = fresh
+	s.fresh, s.freshAt = fresh, time.Now()
 	return true
 }
 
