@@ -133,10 +133,15 @@ func (a applied) next(t *testing.T) uint64 {
 
 // subscribe runs a subscriber until the test ends.
 func subscribe(t *testing.T, e *edge) (*subscriber.Subscriber, applied) {
+	return subscribeWith(t, e, func(string) string { return "token" })
+}
+
+// subscribeWith has tokens given out by a function of the one that was refused.
+func subscribeWith(t *testing.T, e *edge, token func(refused string) string) (*subscriber.Subscriber, applied) {
 	events := make(applied, 16)
 	s := subscriber.New(subscriber.Config{
 		URLs: []string{e.url}, Rooms: []string{room}, Observer: events,
-		Token: func(context.Context, string) (string, error) { return "token", nil },
+		Token: func(_ context.Context, refused string) (string, error) { return token(refused), nil },
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

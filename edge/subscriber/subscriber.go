@@ -49,7 +49,6 @@ type Subscriber struct {
 	known         bool             // some server has welcomed us
 	fresh         string           // the token to show next, after one was refused; "": to be asked for
 	freshAt       time.Time        // when it was got
-	refused       bool             // the last attempt ended because its token was refused
 	// connects and joins space attempts; hops counts the moves to another server without any pause.
 	connects, joins backoff
 	hops            int
@@ -371,7 +370,7 @@ func (s *Subscriber) rejoinWaiting() {
 
 func (s *Subscriber) welcomed(l *link, f wire.ServerFrame) {
 	l.welcome = time.Now()
-	s.known, s.refused, s.fresh = true, false, ""
+	s.known, s.fresh = true, ""
 	kind := LinkConnected
 	if l == s.next {
 		s.links.Go(s.current.end)
@@ -420,7 +419,7 @@ func (s *Subscriber) lost(ctx context.Context, l *link, cause error) error {
 		return &EndError{URL: l.url, Reason: loss.reason, Token: loss.token}
 	}
 	if !loss.token {
-		s.refused, s.fresh = false, "" // by the next attempt that one may be over
+		s.fresh = "" // by the next attempt that one may be over
 	}
 	s.settle(l)
 	e := LinkEvent{Kind: LinkLost, URL: l.url, Reason: loss.reason, Code: loss.code}
@@ -446,13 +445,15 @@ func (s *Subscriber) lost(ctx context.Context, l *link, cause error) error {
 	return nil
 }
 
-// otherToken gets a token in place of one that was refused, unless that was one already. One that was long on its way to
-// a slow edge may have been good when it was got, and does not count.
+// otherToken sees to a token in place of one that was refused, unless that was such a one already. One that was long on
+// its way to a slow edge may have been good when it was got, and does not count.
 func (s *Subscriber) otherToken(ctx context.Context, refused string) bool {
-	if s.refused && time.Since(s.freshAt) < tokenTravel {
+	switch {
+	case s.fresh != "" && refused != s.fresh:
+		return true // got for the other connection
+	case s.fresh != "" && time.Since(s.freshAt) < tokenTravel:
 		return false
 	}
-	s.refused = true
 	fresh, err := s.cfg.Token(ctx, refused)
 	if err != nil || fresh == refused {
 		return false
