@@ -1,6 +1,7 @@
 package chaos_test
 
 import (
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -20,40 +21,45 @@ func TestStorm_TheOnlyEdgeIsKilled(t *testing.T) {
 		runs = 5
 	}
 	for i := range runs {
-		const clients, rooms = 5000, 1000
-		w := newWorld(t, p, options{
-			seed: uint64(i), edges: 1, rooms: rooms, clients: clients, publishers: 2, rate: 200, oneRoom: true, direct: true,
-			flags: []string{"--join-rate", "100000"},
-		})
-		w.crowd(t)
-		w.publish(t)
-		hold(3 * time.Second)
-		e := w.edges[0]
-		w.note(t, history.Record{Kind: history.Begin, Who: "kill -9 of the only edge"})
-		killed := time.Now()
-		e.kill()
-		e.restart(t)
-		up := time.Since(killed)
-		require.True(t, eventually(patience, func() bool {
-			m := e.metrics(t)
-			return sum(m, "tidings_mesh_resumes_total") >= clients
-		}))
-		all := time.Since(killed)
-		m := e.metrics(t)
-		w.note(t, history.Record{Kind: history.End, Who: "kill -9 of the only edge", Text: "the process was killed"})
-		count := func(name string, label ...string) int { return int(sum(m, name, label...)) }
-		recovered := count("tidings_mesh_resumes_total", "recovered")
-		fetches, rounds := count("tidings_mesh_fetches_total"), count("tidings_mesh_rounds_total")
-		w.say(t, "%d of %d recovered within %.2f s, the edge was ready again after %.2f s; reads of rooms: %d, of all together: %d",
-			recovered, clients, all.Seconds(), up.Seconds(), fetches, rounds)
-		assert.GreaterOrEqual(t, recovered, clients)
-		assert.Equal(t, count("tidings_mesh_resumes_total"), recovered, "nobody is told that something may be missing")
-		assert.LessOrEqual(t, fetches, 2*rooms, "about one read of each room, not one of each client")
-		w.note(t, history.Record{Kind: history.Healed})
-		hold(11 * time.Second)
-		w.finish(t)
-		t.Log("\n" + w.judge(t, 0))
+		t.Run("run "+strconv.Itoa(i+1), func(t *testing.T) { storm(t, p, uint64(i)) })
 	}
+}
+
+func storm(t *testing.T, p programs, seed uint64) {
+	t.Helper()
+	const clients, rooms = 5000, 1000
+	w := newWorld(t, p, options{
+		seed: seed, edges: 1, rooms: rooms, clients: clients, publishers: 2, rate: 200, oneRoom: true, direct: true,
+		flags: []string{"--join-rate", "100000"},
+	})
+	w.crowd(t)
+	w.publish(t)
+	hold(3 * time.Second)
+	e := w.edges[0]
+	w.note(t, history.Record{Kind: history.Begin, Who: "kill -9 of the only edge"})
+	killed := time.Now()
+	e.kill()
+	e.restart(t)
+	up := time.Since(killed)
+	require.True(t, eventually(patience, func() bool {
+		m := e.metrics(t)
+		return sum(m, "tidings_mesh_resumes_total") >= clients
+	}))
+	all := time.Since(killed)
+	m := e.metrics(t)
+	w.note(t, history.Record{Kind: history.End, Who: "kill -9 of the only edge", Text: "the process was killed"})
+	count := func(name string, label ...string) int { return int(sum(m, name, label...)) }
+	recovered := count("tidings_mesh_resumes_total", "recovered")
+	fetches, rounds := count("tidings_mesh_fetches_total"), count("tidings_mesh_rounds_total")
+	w.say(t, "%d of %d recovered within %.2f s, the edge was ready again after %.2f s; reads of rooms: %d, of all together: %d",
+		recovered, clients, all.Seconds(), up.Seconds(), fetches, rounds)
+	assert.GreaterOrEqual(t, recovered, clients)
+	assert.Equal(t, count("tidings_mesh_resumes_total"), recovered, "nobody is told that something may be missing")
+	assert.LessOrEqual(t, fetches, 2*rooms, "about one read of each room, not one of each client")
+	w.note(t, history.Record{Kind: history.Healed})
+	hold(11 * time.Second)
+	w.finish(t)
+	t.Log("\n" + w.judge(t, 0))
 }
 
 // TestRollingRestart_NobodyNotices drains and starts two edges, one after the other, with two thousand
