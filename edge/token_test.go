@@ -203,6 +203,7 @@ func TestToken_ExpiryEndsTheConnection(t *testing.T) {
 		assert.False(t, time.Now().Before(expires.Add(leeway)), "not before its time")
 		n.await(t, 2, "tidings_edge_connections_closed_total", "4401")
 		n.await(t, 1, "tidings_edge_connections") // the deaf one was cut off
+		t.Logf("both were gone %s after the end of the token and the leeway", time.Since(expires.Add(leeway)).Round(time.Millisecond))
 		renewed.quiet(t)
 	})
 }
