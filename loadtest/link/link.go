@@ -248,10 +248,11 @@ func (l *Link) pass(d Direction, to net.Conn, b []byte) bool {
 		if c.Delay > 0 && !l.pause(c.Delay) {
 			return false
 		}
-		if _, err := to.Write(b[:n]); err != nil {
+		l.bytes[d].Add(int64(n)) // before the write, so that who has received them finds them counted
+		if written, err := to.Write(b[:n]); err != nil {
+			l.bytes[d].Add(int64(written - n))
 			return false
 		}
-		l.bytes[d].Add(int64(n))
 		b = b[n:]
 		if c.Rate > 0 && !l.pause(time.Duration(n)*time.Second/time.Duration(c.Rate)) {
 			return false
