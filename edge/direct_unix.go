@@ -102,7 +102,7 @@ func (d *directSocket) await() {
 				}
 			}
 		})
-		d.session.shard.inbox.post(note{kind: noteWritable, session: d.session})
+		d.session.shard.post(note{kind: noteWritable, session: d.session})
 	})
 }
 

@@ -67,12 +67,15 @@ func New(cfg Config, log *slog.Logger) (*Edge, error) {
 	accept.Check = e.check
 	accept.Deliver = e.deliver
 	accept.OnRefuse = func(reason string) { e.metrics.refused.WithLabelValues(reason).Inc() }
+	epoll := cfg.Transport == TransportEpoll || cfg.Transport == TransportAuto && epollAvailable && !cfg.TLS
+	if epoll {
+		accept.DeliverDescriptor = e.deliverDescriptor
+	}
 	var err error
 	if e.acceptor, err = upgrade.New(accept, log); err != nil {
 		return nil, err
 	}
 
-	epoll := cfg.Transport == TransportEpoll || cfg.Transport == TransportAuto && epollAvailable && !cfg.TLS
 	for n := range cfg.Shards {
 		s := newShard(e, n)
 		s.driver = newPortableDriver()
@@ -81,7 +84,7 @@ func New(cfg Config, log *slog.Logger) (*Edge, error) {
 				return nil, err
 			}
 		}
-		s.number = cfg.Feed.Subscribe(s.inbox)
+		s.number = cfg.Feed.Subscribe(s)
 		e.shards = append(e.shards, s)
 	}
 	return e, nil
@@ -259,19 +262,29 @@ func (e *Edge) check(ctx context.Context, r *upgrade.Request) *upgrade.Refusal {
 
 // deliver takes an upgraded connection to a shard.
 func (e *Edge) deliver(conn upgrade.Conn) {
-	s := e.shards[e.next.Add(1)%uint32(len(e.shards))] //nolint:gosec // a handful of shards
+	c := e.newSession(conn.Request)
+	c.shard.driver.attach(conn, c)
+}
+
+// deliverDescriptor is deliver for a socket that is no net.Conn.
+func (e *Edge) deliverDescriptor(fd int, early []byte, r *upgrade.Request) {
+	c := e.newSession(r)
+	c.shard.driver.(descriptorDriver).attachDescriptor(fd, early, c) //nolint:errcheck // it is asked for only with such drivers
+}
+
+func (e *Edge) newSession(r *upgrade.Request) *session {
 	c := &session{
-		shard:    s,
+		shard:    e.shards[e.next.Add(1)%uint32(len(e.shards))], //nolint:gosec // a handful of shards
 		reader:   frames.NewReader(e.cfg.Limits.Message),
-		address:  conn.Request.RemoteAddr,
-		admitted: e.admission.enterAddress(conn.Request.RemoteAddr),
+		address:  r.RemoteAddr,
+		admitted: e.admission.enterAddress(r.RemoteAddr),
 	}
-	c.preset, _ = conn.Request.Value.(*authz.Principal)
+	c.preset, _ = r.Value.(*authz.Principal)
 	e.open.Add(1)
 	e.metrics.opened.Inc()
 	e.metrics.connections.Inc()
 	c.seen.Store(e.ticks())
-	s.driver.attach(conn, c)
+	return c
 }
 
 // left is called by a shard for every session it forgets.

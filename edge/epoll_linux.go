@@ -6,11 +6,11 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/tidingsmesh/tidings/edge/upgrade"
+	"github.com/tidingsmesh/tidings/internal/nonblock"
 )
 
 // epollDriver reads all sockets of a shard with one goroutine. Its epoll descriptor is itself
@@ -63,14 +63,9 @@ func (d *epollDriver) run() {
 		// The wrapped descriptor is edge-triggered in the runtime's poller: it may be waited for
 		// only after a look that found nothing.
 		err := d.raw.Read(func(uintptr) bool {
-			var err error
-			for {
-				n, err = unix.EpollWait(d.fd, events, 0)
-				if err != unix.EINTR {
-					break
-				}
-			}
-			return n > 0 || err != nil
+			var errno syscall.Errno
+			n, errno = nonblock.Wait(d.fd, events)
+			return n > 0 || errno != 0
 		})
 		if err != nil || n < 0 {
 			return // stopped
@@ -91,16 +86,16 @@ func (d *epollDriver) event(ev *unix.EpollEvent) {
 	}
 	if ev.Events&unix.EPOLLOUT != 0 {
 		d.watch(fd, unix.EPOLL_CTL_MOD, 0)
-		s.shard.inbox.post(note{kind: noteWritable, session: s})
+		s.shard.post(note{kind: noteWritable, session: s})
 	}
 	if ev.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) == 0 {
 		return
 	}
-	n, err := unix.Read(fd, d.buffer)
+	n, errno := nonblock.Read(fd, d.buffer)
 	switch {
 	case n > 0:
 		s.receive(d.buffer[:n])
-	case err == unix.EAGAIN || err == unix.EINTR:
+	case errno == unix.EAGAIN:
 	default:
 		d.detach(fd, s)
 	}
@@ -113,7 +108,7 @@ func (d *epollDriver) detach(fd int, s *session) {
 	d.mu.Lock()
 	d.table[fd] = nil
 	d.mu.Unlock()
-	s.shard.inbox.post(note{kind: noteGone, session: s})
+	s.shard.post(note{kind: noteGone, session: s})
 }
 
 func (d *epollDriver) watch(fd, op int, extra uint32) {
@@ -124,17 +119,24 @@ func (d *epollDriver) watch(fd, op int, extra uint32) {
 func (d *epollDriver) attach(conn upgrade.Conn, s *session) {
 	fd, err := takeDescriptor(conn.Conn)
 	_ = conn.Close() // the duplicate keeps the connection
-	s.sock = &epollSocket{fd: fd, driver: d}
-	s.shard.inbox.post(note{kind: noteOpened, session: s})
 	if err != nil {
 		s.shard.edge.log.Warn("cannot take over a connection; if files ran out, raise the limit (ulimit -n)", errAttr(err))
-		s.shard.inbox.post(note{kind: noteGone, session: s})
+		s.sock = &epollSocket{fd: -1, driver: d}
+		s.shard.post(note{kind: noteOpened, session: s})
+		s.shard.post(note{kind: noteGone, session: s})
 		return
 	}
+	d.attachDescriptor(fd, conn.Early, s)
+}
+
+// attachDescriptor is attach for a socket that is its own descriptor already.
+func (d *epollDriver) attachDescriptor(fd int, early []byte, s *session) {
 	tuneDescriptor(fd, s.shard.edge.cfg.kernelTimeout())
+	s.sock = &epollSocket{fd: fd, driver: d}
+	s.shard.post(note{kind: noteOpened, session: s})
 	var extra uint32
-	if len(conn.Early) > 0 {
-		s.receive(conn.Early) // before the reader sees the descriptor
+	if len(early) > 0 {
+		s.receive(early) // before the reader sees the descriptor
 		// The answer may have filled the socket and asked to be woken before there was anybody to
 		// do so. This wakes the session in any case.
 		extra = unix.EPOLLOUT
@@ -174,25 +176,16 @@ type epollSocket struct {
 	driver *epollDriver
 }
 
-// write sends without entering Go's scheduler: the call never blocks, and with thousands of members
-// a room the bookkeeping would be felt.
 func (k *epollSocket) write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(k.fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
-			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-		switch errno {
-		case 0:
-			return int(n), nil
-		case unix.EAGAIN:
-			return 0, nil
-		case unix.EINTR:
-		default:
-			return 0, errno
-		}
+	n, errno := nonblock.Send(k.fd, b)
+	switch errno {
+	case 0, unix.EAGAIN:
+		return n, nil
+	default:
+		return 0, errno
 	}
 }
 
@@ -202,7 +195,7 @@ func (k *epollSocket) shut()       { _ = unix.Shutdown(k.fd, unix.SHUT_RDWR) }
 
 func (k *epollSocket) release() {
 	if k.fd >= 0 {
-		_ = unix.Close(k.fd)
+		nonblock.Close(k.fd)
 		k.fd = -1
 	}
 }

@@ -61,18 +61,18 @@ func newInbox() *inbox {
 	return b
 }
 
-func (b *inbox) post(n note) {
+// putNote waits for room. Whoever calls it sees to it that somebody looks: ring does.
+func (b *inbox) putNote(n note) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	for len(b.notes) >= maxNotes {
 		b.room.Wait()
 	}
 	b.notes = append(b.notes, n)
-	b.mu.Unlock()
-	b.ring()
 }
 
-// Post takes deliveries from the feed.
-func (b *inbox) Post(deliveries []mesh.Delivery) {
+// putDeliveries waits for room, and wakes the loop.
+func (b *inbox) putDeliveries(deliveries []mesh.Delivery) {
 	b.mu.Lock()
 	for len(b.deliveries) >= maxDeliveries {
 		b.room.Wait()
@@ -89,12 +89,26 @@ func (b *inbox) ring() {
 	}
 }
 
-// take exchanges what has gathered for two empty slices.
-func (b *inbox) take(notes []note, deliveries []mesh.Delivery) ([]note, []mesh.Delivery) {
+// takeNotes exchanges the notes that have gathered for an empty slice.
+func (b *inbox) takeNotes(empty []note) (notes []note) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	notes, b.notes = b.notes, notes
-	deliveries, b.deliveries = b.deliveries, deliveries
+	notes, b.notes = b.notes, empty
 	b.room.Broadcast()
-	return notes, deliveries
+	return notes
+}
+
+// takeDeliveries does the same with the deliveries.
+func (b *inbox) takeDeliveries(empty []mesh.Delivery) (deliveries []mesh.Delivery) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	deliveries, b.deliveries = b.deliveries, empty
+	b.room.Broadcast()
+	return deliveries
+}
+
+func (b *inbox) hasDeliveries() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.deliveries) > 0
 }

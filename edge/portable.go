@@ -51,14 +51,14 @@ func (d *portableDriver) attach(conn upgrade.Conn, s *session) {
 	early := conn.Early
 	// A fresh goroutine, because the one of the handshake has grown its stack.
 	d.readers.Go(func() {
-		s.shard.inbox.post(note{kind: noteOpened, session: s})
+		s.shard.post(note{kind: noteOpened, session: s})
 		if len(early) > 0 {
 			s.receive(early)
 		}
 		if err := read(); err != nil && s.shard.edge.log.Enabled(context.Background(), slog.LevelDebug) {
 			s.shard.edge.log.Debug("connection ended", errAttr(err))
 		}
-		s.shard.inbox.post(note{kind: noteGone, session: s})
+		s.shard.post(note{kind: noteGone, session: s})
 	})
 }
 
@@ -141,7 +141,7 @@ func (p *pumpSocket) pump(b []byte) {
 	case ending:
 		p.endWrite()
 	case awaited:
-		p.session.shard.inbox.post(note{kind: noteWritable, session: p.session})
+		p.session.shard.post(note{kind: noteWritable, session: p.session})
 	}
 }
 
@@ -164,7 +164,7 @@ func (p *pumpSocket) await() {
 	p.mu.Unlock()
 	if ready {
 		// The loop itself calls: it must not wait for its own inbox.
-		p.tasks.Go(func() { p.session.shard.inbox.post(note{kind: noteWritable, session: p.session}) })
+		p.tasks.Go(func() { p.session.shard.post(note{kind: noteWritable, session: p.session}) })
 	}
 }
 

@@ -101,7 +101,7 @@ func (s *session) receive(b []byte) {
 	case *closeError:
 		r = &refusal{code: err.code}
 	}
-	s.shard.inbox.post(note{kind: noteRefused, session: s, refusal: r})
+	s.shard.post(note{kind: noteRefused, session: s, refusal: r})
 }
 
 // closeError ends the reading after a close frame.
@@ -113,7 +113,7 @@ func (*closeError) Error() string { return "closed by the client" }
 func (s *session) handle(f frames.Frame) error {
 	switch f.Op {
 	case ws.OpPing:
-		s.shard.inbox.post(note{kind: notePing, session: s, frame: wire.ClientFrame{Token: string(f.Payload)}})
+		s.shard.post(note{kind: notePing, session: s, frame: wire.ClientFrame{Token: string(f.Payload)}})
 		return nil
 	case ws.OpPong:
 		return nil
@@ -136,7 +136,7 @@ func (s *session) handle(f frames.Frame) error {
 	case wire.OpHello, wire.OpToken:
 		return s.authenticate(n)
 	default:
-		s.shard.inbox.post(n)
+		s.shard.post(n)
 		return nil
 	}
 }
@@ -158,17 +158,17 @@ func (s *session) authenticate(n note) error {
 		if !s.checking.CompareAndSwap(false, true) {
 			return &wire.FrameError{Reason: string(n.frame.Op) + ": the last token is still being checked"}
 		}
-		s.shard.inbox.post(note{kind: noteChecking, session: s})
+		s.shard.post(note{kind: noteChecking, session: s})
 		e.background.Go(func() {
 			n.principal, n.refusal = e.verify(e.ctx, token)
 			n.kind = noteChecked
-			s.shard.inbox.post(n)
+			s.shard.post(n)
 		})
 		return nil
 	default:
 		n.principal, n.refusal = e.verify(e.ctx, token)
 	}
-	s.shard.inbox.post(n)
+	s.shard.post(n)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tidingsmesh/tidings/edge/wire"
@@ -12,14 +13,18 @@ import (
 	"github.com/tidingsmesh/tidings/subjects"
 )
 
-// shard is one event loop with its share of the connections. Everything in it belongs to the loop;
-// others send to its inbox.
+// shard is one event loop with its share of the connections. What others have for it goes through its
+// inbox, and everything below turn belongs to whoever holds it: that is the loop, or, for a little work
+// while the loop is at rest, whoever brings it. To wake a goroutine costs more than to send an event to
+// a small room.
 type shard struct {
-	edge   *Edge
-	number int // the feed's subscriber
-	inbox  *inbox
-	driver driver
+	edge     *Edge
+	number   int // the feed's subscriber
+	inbox    *inbox
+	driver   driver
+	commands chan command
 
+	turn     sync.Mutex
 	sessions []*session
 	rooms    map[subjects.Room]*room
 	wheel    wheel
@@ -28,7 +33,9 @@ type shard struct {
 	buffer   []byte // scratch for control frames
 	// Counted here and added to the metrics once a turn.
 	frames, bytes int
-	commands      chan command
+	// Memory for what is taken out of the inbox.
+	notes      []note
+	deliveries []mesh.Delivery
 	// draining: hello is answered with a close; closing: new sessions are turned away.
 	draining, closing bool
 	departure         departure
@@ -73,8 +80,6 @@ const (
 func (s *shard) run(ctx context.Context) {
 	timers := time.NewTicker(tick)
 	defer timers.Stop()
-	var notes []note
-	var deliveries []mesh.Delivery
 	for {
 		do := commandNone
 		select {
@@ -84,31 +89,93 @@ func (s *shard) run(ctx context.Context) {
 		case <-timers.C:
 		case do = <-s.commands:
 		}
-		s.now = s.edge.ticks()
-		notes, deliveries = s.inbox.take(notes[:0], deliveries[:0])
-		for i := range notes {
-			s.take(&notes[i])
-		}
-		s.deliver(deliveries)
+		s.turn.Lock()
+		s.begin()
+		s.takeNotes()
+		s.takeDeliveries()
 		s.obey(do)
 		s.askToLeave()
 		s.wheel.advance(s.now, (*session).due)
-		s.edge.metrics.sent(s.frames, s.bytes)
-		s.frames, s.bytes = 0, 0
-		// What was handed over must not be kept alive by the queue's memory.
-		clear(notes)
-		clear(deliveries)
-		if cap(notes) > maxIdleQueue {
-			notes = nil
-		}
-		if cap(deliveries) > maxIdleQueue {
-			deliveries = nil
-		}
+		s.end()
 	}
+}
+
+// begin starts a turn, and end ends it.
+func (s *shard) begin() { s.now = s.edge.ticks() }
+
+func (s *shard) end() {
+	s.edge.metrics.sent(s.frames, s.bytes)
+	s.frames, s.bytes = 0, 0
+	s.turn.Unlock()
 }
 
 // maxIdleQueue is the longest queue whose memory is kept between turns.
 const maxIdleQueue = 4096
+
+func (s *shard) takeNotes() {
+	s.notes = s.inbox.takeNotes(s.notes[:0])
+	for i := range s.notes {
+		s.take(&s.notes[i])
+	}
+	clear(s.notes) // what was handed over must not be kept alive by the queue's memory
+	if cap(s.notes) > maxIdleQueue {
+		s.notes = nil
+	}
+}
+
+func (s *shard) takeDeliveries() {
+	s.deliveries = s.inbox.takeDeliveries(s.deliveries[:0])
+	s.deliver(s.deliveries)
+	clear(s.deliveries)
+	if cap(s.deliveries) > maxIdleQueue {
+		s.deliveries = nil
+	}
+}
+
+// post takes a note of a reader.
+func (s *shard) post(n note) {
+	s.inbox.putNote(n)
+	if !s.turn.TryLock() {
+		s.inbox.ring()
+		return
+	}
+	s.begin()
+	s.takeNotes()
+	s.end()
+}
+
+// fewMembers is how many sends the feed makes itself at a time, while it has nothing else to do. They
+// take less than half a millisecond.
+const fewMembers = 32
+
+// Offer implements mesh.Subscriber: an event for a few is sent by the feed itself.
+func (s *shard) Offer(deliveries []mesh.Delivery) bool {
+	if !s.turn.TryLock() {
+		return false
+	}
+	if s.members(deliveries) > fewMembers || s.inbox.hasDeliveries() {
+		s.turn.Unlock()
+		return false
+	}
+	s.begin()
+	s.deliver(deliveries)
+	s.end()
+	return true
+}
+
+// Post implements mesh.Subscriber.
+func (s *shard) Post(deliveries []mesh.Delivery) { s.inbox.putDeliveries(deliveries) }
+
+// members is how many have to be told.
+func (s *shard) members(deliveries []mesh.Delivery) int {
+	n := 0
+	for i := range deliveries {
+		if r := s.rooms[deliveries[i].Room]; r != nil {
+			n += len(r.members)
+		}
+	}
+	return n
+}
 
 // take handles one note.
 func (s *shard) take(n *note) {

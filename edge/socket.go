@@ -27,3 +27,10 @@ type driver interface {
 	run()
 	stop()
 }
+
+// descriptorDriver is a driver that takes sockets as they are accepted: non-blocking descriptors, which
+// it owns.
+type descriptorDriver interface {
+	driver
+	attachDescriptor(fd int, early []byte, s *session)
+}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tidingsmesh/tidings/internal/nonblock"
 )
 
 // notSentLowat bounds what the kernel queues for a client that does not read, in bytes, beyond what
@@ -22,6 +24,7 @@ func tuneSocket(conn *net.TCPConn, timeout time.Duration) {
 // unacknowledged, or the client's window closed, before the kernel gives the connection up; its own
 // default is about a quarter of an hour.
 func tuneDescriptor(fd int, timeout time.Duration) {
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSentLowat)
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(timeout.Milliseconds()))
+	_ = nonblock.Set(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	_ = nonblock.Set(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSentLowat)
+	_ = nonblock.Set(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(timeout.Milliseconds()))
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -65,6 +66,10 @@ type DialConfig struct {
 	OnDisconnect  func(err error)
 	OnUnreachable func(err error)
 	OnSlow        func(sub *nats.Subscription)
+
+	// drained, which may be nil, is called by the goroutine that reads from the connection each time
+	// that all it has read is in the subscriptions' channels. It must not wait.
+	drained func()
 }
 
 // TLSConfig names PEM files. CAFile replaces the system's authorities; CertFile
@@ -153,7 +158,11 @@ func (c DialConfig) options() (address string, opts []nats.Option, err error) {
 		if c.URL != "" {
 			return "", nil, fmt.Errorf("%w: both an embedded server and the NATS address %q", ErrConfig, c.URL)
 		}
-		return "nats://embedded", append(opts, nats.InProcessServer(c.Server.srv)), nil
+		var server nats.InProcessConnProvider = c.Server.srv
+		if c.drained != nil {
+			server = &liveDialer{server: server, drained: c.drained}
+		}
+		return "nats://embedded", append(opts, nats.InProcessServer(server)), nil
 	}
 	if err := checkURLs(c.URL); err != nil {
 		return "", nil, err
@@ -165,6 +174,9 @@ func (c DialConfig) options() (address string, opts []nats.Option, err error) {
 	secure, err := c.TLS.options()
 	if err != nil {
 		return "", nil, err
+	}
+	if c.drained != nil {
+		opts = append(opts, nats.SetCustomDialer(&liveDialer{Dialer: net.Dialer{Timeout: dialTimeout}, drained: c.drained}))
 	}
 	return c.URL, append(append(opts, auth...), secure...), nil
 }

@@ -74,11 +74,14 @@ func (c FeedConfig) validate() error {
 	return c.Stream.Validate()
 }
 
-// Subscriber receives what the feed has for its members. Post is called from the feed's loop, one
-// call at a time and in order. It may wait for room but not for the network, nor for anything that
-// waits for the feed, and it must go on returning until [Feed.Run] has ended. The slice is the feed's,
-// so Post copies what it keeps.
+// Subscriber receives what the feed has for its members, one call at a time and in order, and must go
+// on doing so until [Feed.Run] has ended. The slice is the feed's, so what is kept is copied.
 type Subscriber interface {
+	// Offer is asked first when the feed has nothing else to do. It takes the deliveries when they are
+	// little work that can be done at once, never waits, and returns whether it took them.
+	Offer(deliveries []Delivery) bool
+	// Post takes them. It may wait for room but not for the network, nor for anything that waits for
+	// the feed.
 	Post(deliveries []Delivery)
 }
 
@@ -118,9 +121,10 @@ type Join struct {
 }
 
 // Feed follows the rooms that this edge's clients are in: it keeps each in order, repairs gaps from
-// the stream and answers joins with proof of what was missed. One loop owns all rooms; methods may
-// be called from any goroutine and never wait. What reads the stream runs beside the loop and hands
-// its result to it; the loop itself waits for nothing but a subscriber's Post.
+// the stream and answers joins with proof of what was missed. Methods may be called from any goroutine
+// and never wait. The state of all rooms belongs to whoever holds turn: the loop, or, when a few live
+// messages come while it is at rest, the goroutine that reads them. What reads the stream runs beside
+// the loop and hands its result to it; the loop itself waits for nothing but a subscriber's Post.
 type Feed struct {
 	cfg     FeedConfig
 	log     *slog.Logger
@@ -129,7 +133,8 @@ type Feed struct {
 
 	subscribers []Subscriber
 
-	// Owned by the loop.
+	turn     sync.Mutex // guards what follows, down to live
+	looping  bool
 	rules    continuity.Config
 	rooms    map[subjects.Room]*feedRoom
 	byKey    map[string]*feedRoom
@@ -277,47 +282,115 @@ func (f *Feed) loop(ctx context.Context) {
 	defer settle.Stop()
 	f.mark = time.NewTimer(0)
 	defer f.mark.Stop()
+	f.beginLoop(true)
+	defer f.beginLoop(false)
+	f.rouse() // something may have come already
 	for {
+		var apply func()
 		select {
 		case <-ctx.Done():
 			return
-		case m := <-f.messages:
-			f.liveMessage(m)
-			f.handleLive(liveBatch)
 		case <-f.wake:
-			if f.disturbed.Swap(false) {
-				f.auditAll()
-			}
-			f.onRequests()
-		case apply := <-f.results:
-			apply()
+		case apply = <-f.results:
 		case <-audit.C:
-			f.auditAll()
+			apply = f.auditAll
 		case <-settle.C:
-			f.settling.advance(time.Now(), f.queueLater)
+			apply = func() { f.settling.advance(time.Now(), f.queueLater) }
 		case <-tidy.C:
-			f.forgetIdle(time.Now())
+			apply = func() { f.forgetIdle(time.Now()) }
 		case <-f.mark.C:
-			f.vital = append(f.vital, f.publishMark)
+			apply = func() { f.vital = append(f.vital, f.publishMark) }
 		}
-		f.startRound()
-		f.startJobs(ctx)
-		f.flush()
+		f.turn.Lock()
+		if apply != nil {
+			apply()
+		}
+		f.work(ctx)
+		f.turn.Unlock()
 	}
 }
 
-// flush hands the subscribers what has gathered, one wake-up each.
-func (f *Feed) flush() {
+func (f *Feed) beginLoop(looping bool) {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	f.looping = looping
+}
+
+// work does what there is to do, of live messages so many that the rest has its turn.
+func (f *Feed) work(ctx context.Context) {
+	f.handleLive(liveBatch)
+	if f.disturbed.Swap(false) {
+		f.auditAll()
+	}
+	f.onRequests()
+	f.startRound()
+	f.startJobs(ctx)
+	busy := len(f.messages) > 0
+	if busy {
+		f.rouse()
+	}
+	f.flush(busy)
+}
+
+// drained is called by the goroutine that reads live messages, when it has put all that it read into
+// the channel and is about to wait for more. A few are handled right here.
+func (f *Feed) drained() {
+	waiting := len(f.messages)
+	switch {
+	case waiting == 0:
+		return
+	case waiting > fewMessages || !f.turn.TryLock():
+		f.rouse()
+		return
+	}
+	defer f.turn.Unlock()
+	if !f.looping {
+		return // the loop looks when it begins
+	}
+	f.handleLive(waiting)
+	if !f.offer() || len(f.vital)+len(f.jobs)+len(f.round.now)+len(f.round.later) > 0 {
+		f.rouse()
+	}
+}
+
+// fewMessages is how many live messages are handled without waking the loop.
+const fewMessages = 16
+
+// offer hands the subscribers what has gathered if that is little, and returns whether nothing is left.
+func (f *Feed) offer() bool {
+	all := true
 	for i, out := range f.outboxes {
-		if len(out) == 0 {
-			continue
+		switch {
+		case len(out) == 0:
+		case f.subscribers[i].Offer(out):
+			f.emptied(i)
+		default:
+			all = false
 		}
-		f.subscribers[i].Post(out)
-		clear(out)
-		f.outboxes[i] = out[:0]
-		if cap(out) > 4*liveBatch {
-			f.outboxes[i] = nil // a storm's worth is not kept
+	}
+	return all
+}
+
+// flush hands the subscribers what has gathered, one wake-up each.
+func (f *Feed) flush(busy bool) {
+	if !busy && f.offer() {
+		return
+	}
+	for i, out := range f.outboxes {
+		if len(out) > 0 {
+			f.subscribers[i].Post(out)
+			f.emptied(i)
 		}
+	}
+}
+
+// emptied makes an outbox ready for more.
+func (f *Feed) emptied(i int) {
+	out := f.outboxes[i]
+	clear(out)
+	f.outboxes[i] = out[:0]
+	if cap(out) > 4*liveBatch {
+		f.outboxes[i] = nil // a storm's worth is not kept
 	}
 }
 

@@ -49,7 +49,9 @@ func (r *readiness) err() error {
 
 // connect opens the connections, awaits the stream and subscribes to nudges.
 func (f *Feed) connect(ctx context.Context) (err error) {
-	if f.live, err = Dial(ctx, f.dialConfig("live", aboutLive)); err != nil {
+	live := f.dialConfig("live", aboutLive)
+	live.drained = f.drained
+	if f.live, err = Dial(ctx, live); err != nil {
 		return err
 	}
 	if f.control, err = Dial(ctx, f.dialConfig("control", aboutControl)); err != nil {

@@ -275,11 +275,22 @@ type shard struct {
 
 	gate    sync.Mutex // held by a test that keeps Post from returning
 	waiting atomic.Bool
+	offered int // the feed's
 
 	mu      sync.Mutex // guards what follows and the members
 	members map[subjects.Room][]*member
 	events  int // deliveries of events
 	faults  []string
+}
+
+// Offer implements mesh.Subscriber. It takes every other one.
+func (s *shard) Offer(deliveries []mesh.Delivery) bool {
+	if s.offered++; s.offered%2 == 0 || !s.gate.TryLock() {
+		return false
+	}
+	defer s.gate.Unlock()
+	s.deliver(deliveries)
+	return true
 }
 
 // Post implements mesh.Subscriber.
@@ -288,6 +299,10 @@ func (s *shard) Post(deliveries []mesh.Delivery) {
 	s.gate.Lock()
 	s.waiting.Store(false)
 	defer s.gate.Unlock()
+	s.deliver(deliveries)
+}
+
+func (s *shard) deliver(deliveries []mesh.Delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range deliveries {

@@ -102,7 +102,7 @@ func (a *Acceptor) HTTPListener() net.Listener { return a.http }
 // started has ended; connections delivered before are not touched. A listener
 // that someone else closes ends Serve with its error; any other error of
 // Accept, such as a full file table, is logged and tried again. An Acceptor
-// serves only once.
+// serves only once. With Config.DeliverDescriptor only ctx ends it.
 func (a *Acceptor) Serve(ctx context.Context, listeners ...net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -137,24 +137,22 @@ func (a *Acceptor) Serve(ctx context.Context, listeners ...net.Listener) error {
 
 // accept is the loop of one listener.
 func (a *Acceptor) accept(ctx context.Context, ln net.Listener) error {
+	acceptOne := func() error { return a.acceptOne(ctx, ln) }
+	if l, err := a.newDirectListener(ctx, ln); err != nil {
+		return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
+	} else if l != nil {
+		acceptOne = func() error { return a.acceptDirect(ctx, l) }
+	}
 	backoff := firstBackoff
 	for {
 		if !a.takeSlot(ctx) {
 			return nil
 		}
-		conn, err := ln.Accept()
-		if err == nil {
-			backoff = firstBackoff
-			if !a.pending.add(conn) { // not while this loop runs
-				_ = conn.Close()
-				<-a.slots
-				continue
-			}
-			go a.handle(ctx, conn)
-			continue
-		}
-		<-a.slots
+		err := acceptOne()
 		switch {
+		case err == nil:
+			backoff = firstBackoff
+			continue
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):
@@ -173,6 +171,22 @@ func (a *Acceptor) accept(ctx context.Context, ln net.Listener) error {
 			return nil
 		}
 	}
+}
+
+// acceptOne accepts one connection, for which there is a slot, and sees to it that the slot is given back.
+func (a *Acceptor) acceptOne(ctx context.Context, ln net.Listener) error {
+	conn, err := ln.Accept()
+	if err != nil {
+		<-a.slots
+		return err
+	}
+	if !a.pending.add(conn) { // not while the loop runs
+		_ = conn.Close()
+		<-a.slots
+		return nil
+	}
+	go a.handle(ctx, conn, nil, 0)
+	return nil
 }
 
 // takeSlot waits until fewer than MaxPending connections are pending. It

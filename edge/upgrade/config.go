@@ -55,6 +55,11 @@ type Config struct {
 	// so it must not block. Required.
 	Deliver func(Conn)
 
+	// DeliverDescriptor is Deliver for a connection that never was a net.Conn: a non-blocking socket
+	// of which Go's runtime does not know, with the bytes that came together with the handshake. It
+	// is asked for where that is cheaper, on Linux for plain TCP; nil: never. No socket option is set.
+	DeliverDescriptor func(fd int, early []byte, request *Request)
+
 	// OnRefuse is told the reason of each connection that was neither delivered
 	// nor handed to the HTTP server: one of the Reason constants or a Reason
 	// from Check. Called concurrently. Optional.

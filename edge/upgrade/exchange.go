@@ -12,8 +12,9 @@ import (
 )
 
 // handle takes one accepted connection to where it belongs. It owns the
-// connection and the slot until then.
-func (a *Acceptor) handle(ctx context.Context, conn net.Conn) {
+// connection and the slot until then, and the buffer, of which n bytes were
+// read already; nil: it takes one when there is something to read.
+func (a *Acceptor) handle(ctx context.Context, conn net.Conn, buffer *[]byte, n int) {
 	defer func() { <-a.slots }()
 	defer a.pending.done(conn)
 	deadline := time.Now().Add(a.cfg.Timeout)
@@ -23,9 +24,11 @@ func (a *Acceptor) handle(ctx context.Context, conn net.Conn) {
 		a.end(ctx, answer, refusal, nil)
 		return
 	}
-	buffer := a.buffers.Get().(*[]byte) //nolint:errcheck // the pool holds nothing else
+	if buffer == nil {
+		buffer = a.buffers.Get().(*[]byte) //nolint:errcheck // the pool holds nothing else
+	}
 	defer a.buffers.Put(buffer)
-	n, size, refusal := a.readHead(conn, *buffer)
+	n, size, refusal := a.readHead(conn, *buffer, n)
 	if refusal != nil {
 		a.end(ctx, conn, refusal, nil)
 		return
@@ -60,13 +63,12 @@ func handshakeTLS(conn net.Conn) (net.Conn, *Refusal) {
 	return conn, closeOnTLS
 }
 
-// readHead reads until the head is complete. It returns how many bytes are in b
-// and how many of them are the head.
-func (a *Acceptor) readHead(conn net.Conn, b []byte) (n, size int, refusal *Refusal) {
+// readHead reads until the head is complete. n bytes are in b already. It
+// returns how many there are then and how many of them are the head.
+func (a *Acceptor) readHead(conn net.Conn, b []byte, n int) (_, size int, refusal *Refusal) {
 	var scanner headScanner
-	for {
-		m, err := conn.Read(b[n:])
-		n += m
+	var err error
+	for m := n; ; {
 		if m > 0 {
 			if !tokenBytes[b[0]] {
 				return n, 0, refuseNotHTTP // at once, not when a head that never comes is late
@@ -85,11 +87,13 @@ func (a *Acceptor) readHead(conn net.Conn, b []byte) (n, size int, refusal *Refu
 		case n == len(b):
 			return n, 0, a.refuseHeadTooLarge
 		}
+		m, err = conn.Read(b[n:])
+		n += m
 	}
 }
 
 // upgrade answers a WebSocket handshake and delivers the connection.
-func (a *Acceptor) upgrade(ctx context.Context, conn net.Conn, h *head, raw, early []byte, deadline time.Time) {
+func (a *Acceptor) upgrade(ctx context.Context, conn net.Conn, h *head, raw, ahead []byte, deadline time.Time) {
 	request, refusal := a.examine(h, addrOf(conn))
 	if refusal == nil {
 		refusal = a.check(ctx, request, deadline)
@@ -98,7 +102,15 @@ func (a *Acceptor) upgrade(ctx context.Context, conn net.Conn, h *head, raw, ear
 		a.end(ctx, conn, refusal, h)
 		return
 	}
-	a.deliver(ctx, conn, h, request, raw, bytes.Clone(early))
+	a.deliver(ctx, conn, h, request, raw, early(ahead))
+}
+
+// early is a copy of the bytes that came with a handshake, nil for none.
+func early(ahead []byte) []byte {
+	if len(ahead) == 0 {
+		return nil
+	}
+	return bytes.Clone(ahead)
 }
 
 // check asks Config.Check.
@@ -126,9 +138,6 @@ func (a *Acceptor) deliver(ctx context.Context, conn net.Conn, h *head, request 
 		return
 	}
 	_ = conn.SetDeadline(time.Time{}) // fails only on a dead connection, and its receiver finds out
-	if len(early) == 0 {
-		early = nil
-	}
 	a.cfg.Deliver(Conn{Conn: conn, Early: early, Request: request})
 }
 

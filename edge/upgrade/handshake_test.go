@@ -27,6 +27,11 @@ var ways = []struct {
 }
 
 func TestAcceptor_AdmitsHandshakesAndLosesNoByteAfterThem(t *testing.T) {
+	bothWays(t, testAdmitsHandshakesAndLosesNoByteAfterThem)
+}
+
+func testAdmitsHandshakesAndLosesNoByteAfterThem(t *testing.T) {
+	t.Helper()
 	t.Parallel()
 	const chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
 	tests := []struct{ name, request, host, origin, token string }{
@@ -115,7 +120,10 @@ func TestAcceptor_AdmitsHandshakesAndLosesNoByteAfterThem(t *testing.T) {
 	}
 }
 
-func TestAcceptor_RefusesBadHandshakes(t *testing.T) {
+func TestAcceptor_RefusesBadHandshakes(t *testing.T) { bothWays(t, testRefusesBadHandshakes) }
+
+func testRefusesBadHandshakes(t *testing.T) {
+	t.Helper()
 	t.Parallel()
 	tests := []struct {
 		name    string
@@ -256,7 +264,10 @@ func TestAcceptor_RefusesBadHandshakes(t *testing.T) {
 	}
 }
 
-func TestAcceptor_LimitsTheHead(t *testing.T) {
+func TestAcceptor_LimitsTheHead(t *testing.T) { bothWays(t, testLimitsTheHead) }
+
+func testLimitsTheHead(t *testing.T) {
+	t.Helper()
 	t.Parallel()
 	for _, n := range []int{8191, 8192, 8193} {
 		for _, way := range ways {
@@ -300,6 +311,11 @@ func assertLimit(t *testing.T, request string, admitted bool, reason string, byt
 }
 
 func TestAcceptor_AnswersALargeHeadInsteadOfResetting(t *testing.T) {
+	bothWays(t, testAnswersALargeHeadInsteadOfResetting)
+}
+
+func testAnswersALargeHeadInsteadOfResetting(t *testing.T) {
+	t.Helper()
 	t.Parallel()
 	s := serve(t, nil)
 	client := s.dial(t)

@@ -157,14 +157,13 @@ func (a *Acceptor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	conn, unread := unwrap(hijacked)
 	ahead, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) // cannot fail for what is buffered
-	early := append(bytes.Clone(ahead), unread...)
 	if !a.pending.add(conn) {
 		a.end(ctx, conn, refuseShutdown, &h)
 		return
 	}
 	defer a.pending.done(conn)
 	_ = conn.SetDeadline(deadline) // on a dead connection writing fails, too
-	a.deliver(ctx, conn, &h, request, raw, early)
+	a.deliver(ctx, conn, &h, request, raw, early(append(ahead, unread...)))
 }
 
 // remoteAddr is the net.Addr of a Request.RemoteAddr.

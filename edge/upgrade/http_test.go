@@ -23,6 +23,11 @@ import (
 )
 
 func TestAcceptor_PassesPlainRequestsToTheHTTPServer(t *testing.T) {
+	bothWays(t, testPassesPlainRequestsToTheHTTPServer)
+}
+
+func testPassesPlainRequestsToTheHTTPServer(t *testing.T) {
+	t.Helper()
 	t.Parallel()
 	body := strings.Repeat("0123456789", 1000) // does not fit the head's buffer
 	tests := []struct{ name, request, want string }{
@@ -50,7 +55,10 @@ func TestAcceptor_PassesPlainRequestsToTheHTTPServer(t *testing.T) {
 	}
 }
 
-func TestAcceptor_KeepsHTTPConnectionsAlive(t *testing.T) {
+func TestAcceptor_KeepsHTTPConnectionsAlive(t *testing.T) { bothWays(t, testKeepsHTTPConnectionsAlive) }
+
+func testKeepsHTTPConnectionsAlive(t *testing.T) {
+	t.Helper()
 	t.Parallel()
 	s := serve(t, nil)
 	client := s.dial(t)
@@ -63,6 +71,11 @@ func TestAcceptor_KeepsHTTPConnectionsAlive(t *testing.T) {
 }
 
 func TestAcceptor_LeavesUnusualRequestsToTheHTTPServer(t *testing.T) {
+	bothWays(t, testLeavesUnusualRequestsToTheHTTPServer)
+}
+
+func testLeavesUnusualRequestsToTheHTTPServer(t *testing.T) {
+	t.Helper()
 	t.Parallel()
 	for _, test := range []struct {
 		request string
@@ -89,6 +102,11 @@ func TestAcceptor_LeavesUnusualRequestsToTheHTTPServer(t *testing.T) {
 }
 
 func TestAcceptor_UpgradesALaterRequestOfAnHTTPConnection(t *testing.T) {
+	bothWays(t, testUpgradesALaterRequestOfAnHTTPConnection)
+}
+
+func testUpgradesALaterRequestOfAnHTTPConnection(t *testing.T) {
+	t.Helper()
 	t.Parallel()
 	first := request("POST /echo HTTP/1.1", "Host: a", "Content-Length: 1") + "1"
 	filler := strings.Repeat("x", 5000) // more than net/http reads at once
@@ -237,7 +255,10 @@ func TestAcceptor_ServesTLS(t *testing.T) {
 	})
 }
 
-func TestAcceptor_AdmitsAForeignClient(t *testing.T) {
+func TestAcceptor_AdmitsAForeignClient(t *testing.T) { bothWays(t, testAdmitsAForeignClient) }
+
+func testAdmitsAForeignClient(t *testing.T) {
+	t.Helper()
 	t.Parallel()
 	s := serve(t, nil)
 	//nolint:bodyclose // the client owns the body of a 101 response

@@ -304,6 +304,11 @@ func TestServe_EndsWhenItsListenerIsClosed(t *testing.T) {
 }
 
 func TestServe_GivesUpPendingHandshakesAndKeepsDeliveredOnes(t *testing.T) {
+	bothWays(t, testServeGivesUpPendingHandshakesAndKeepsDeliveredOnes)
+}
+
+func testServeGivesUpPendingHandshakesAndKeepsDeliveredOnes(t *testing.T) {
+	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		checking := make(chan struct{})
@@ -359,6 +364,11 @@ func TestServe_GivesUpPendingHandshakesAndKeepsDeliveredOnes(t *testing.T) {
 }
 
 func TestHTTPListener_RefusesWhatNoServerTakes(t *testing.T) {
+	bothWays(t, testRefusesWhatNoServerTakes)
+}
+
+func testRefusesWhatNoServerTakes(t *testing.T) {
+	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, newPipeListener(), quiet(), nil)
@@ -380,6 +390,11 @@ func TestHTTPListener_RefusesWhatNoServerTakes(t *testing.T) {
 // TestAcceptor_KeepsConcurrentHandshakesApart would see a pooled buffer that is
 // used by two connections.
 func TestAcceptor_KeepsConcurrentHandshakesApart(t *testing.T) {
+	bothWays(t, testKeepsConcurrentHandshakesApart)
+}
+
+func testKeepsConcurrentHandshakesApart(t *testing.T) {
+	t.Helper()
 	t.Parallel()
 	s := serve(t, func(cfg *upgrade.Config) { cfg.MaxPending = 16 })
 	const clients = 300

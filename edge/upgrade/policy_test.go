@@ -24,7 +24,10 @@ func refuseToken(_ context.Context, r *upgrade.Request) *upgrade.Refusal {
 	return nil
 }
 
-func TestAcceptor_ChecksOrigins(t *testing.T) {
+func TestAcceptor_ChecksOrigins(t *testing.T) { bothWays(t, testChecksOrigins) }
+
+func testChecksOrigins(t *testing.T) {
+	t.Helper()
 	t.Parallel()
 	listed := []string{"https://app.example.org", "http://localhost:5173", "https://[2001:db8::1]:8443", "chrome-extension://abc"}
 	tests := []struct {
@@ -80,6 +83,11 @@ func TestAcceptor_ChecksOrigins(t *testing.T) {
 }
 
 func TestAcceptor_LetsCheckDecideAndPassAValueOn(t *testing.T) {
+	bothWays(t, testLetsCheckDecideAndPassAValueOn)
+}
+
+func testLetsCheckDecideAndPassAValueOn(t *testing.T) {
+	t.Helper()
 	t.Parallel()
 	type principal struct{ name string }
 	check := func(ctx context.Context, r *upgrade.Request) *upgrade.Refusal {

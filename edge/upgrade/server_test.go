@@ -9,10 +9,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -33,6 +36,17 @@ type server struct {
 	refusals chan string
 }
 
+// bothWays runs a test with connections accepted as net.Conns and, where that exists, as descriptors.
+func bothWays(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	t.Run("conn", test)
+	if runtime.GOOS == "linux" {
+		t.Run(directly, test)
+	}
+}
+
+const directly = "descriptor"
+
 func serve(t *testing.T, change func(*upgrade.Config)) *server {
 	t.Helper()
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -49,6 +63,16 @@ func serveOn(t *testing.T, ln net.Listener, log *slog.Logger, change func(*upgra
 	}
 	cfg := upgrade.DefaultConfig()
 	cfg.Deliver = func(conn upgrade.Conn) { s.conns <- conn }
+	if strings.Contains(t.Name(), "/"+directly) {
+		cfg.DeliverDescriptor = func(fd int, early []byte, r *upgrade.Request) {
+			file := os.NewFile(uintptr(fd), "delivered")
+			defer func() { _ = file.Close() }()
+			conn, err := net.FileConn(file)
+			if assert.NoError(t, err) {
+				s.conns <- upgrade.Conn{Conn: conn, Early: early, Request: r}
+			}
+		}
+	}
 	cfg.OnRefuse = func(reason string) { s.refusals <- reason }
 	if change != nil {
 		change(&cfg)
