@@ -21,7 +21,7 @@ const (
 // Main is one run of the command line with everything it touches passed in, so that tests run it in process.
 type Main struct {
 	Args   []string // without the program's name
-	Env    []string // KEY=value as from os.Environ; only TIDINGS_ variables are read
+	Env    []string // KEY=value as from os.Environ; only TIDINGS_ variables are settings
 	Stdin  io.Reader
 	Stdout io.Writer
 	Stderr io.Writer
@@ -98,4 +98,14 @@ func commandOf(err error) string {
 		return ""
 	}
 	return parse.Context.Selected().Path()
+}
+
+// variable is a variable of the environment that is not a setting of ours, "" when it is not set.
+func (m *Main) variable(name string) string {
+	for _, entry := range m.Env {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
 }

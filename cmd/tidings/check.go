@@ -8,11 +8,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidingsmesh/tidings/internal/bytesize"
+
 	"github.com/tidingsmesh/tidings/edge/upgrade"
 )
 
 // between checks a number, size or duration against both its bounds, which are allowed values.
-func between[T int | Size | time.Duration](value, least, most T) error {
+func between[T int | bytesize.Size | time.Duration](value, least, most T) error {
 	switch {
 	case value < least:
 		return fmt.Errorf("%s is below the least, %s", display(value), display(least))

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tidingsmesh/tidings/internal/spelling"
+
 	"github.com/alecthomas/kong"
 )
 
@@ -41,7 +43,7 @@ func environmentLayer(environ []string, flags map[string]*kong.Flag) (layer, err
 			continue
 		case !ok:
 			known := slices.Collect(maps.Keys(byVariable))
-			wrong = append(wrong, unknownName("environment variable", variable, known))
+			wrong = append(wrong, spelling.Unknown("environment variable", variable, known))
 			continue
 		}
 		s := setting{values: []string{value}, origin: variable}

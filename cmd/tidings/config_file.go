@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tidingsmesh/tidings/internal/spelling"
+
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
 )
@@ -61,7 +63,7 @@ func parseConfigFile(name, text string, flags map[string]*kong.Flag) (layer, err
 		place := fmt.Sprintf("%s:%d", name, key.Line)
 		flag, ok := flags[key.Value]
 		if !ok {
-			wrong = append(wrong, &settingError{place, unknownName("key", key.Value, slices.Collect(maps.Keys(flags)))})
+			wrong = append(wrong, &settingError{place, spelling.Unknown("key", key.Value, slices.Collect(maps.Keys(flags)))})
 			continue
 		}
 		s := setting{origin: place + ": " + flag.Name}

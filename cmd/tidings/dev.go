@@ -47,6 +47,7 @@ type devPage struct {
 //	GET  /dev/session    a token for ?user=alice or bob
 //	GET  /dev/catalogue  the event types that have a schema, with examples
 //	POST /dev/publish    stores an event, as a worker would
+//	POST /dev/tokens     tokens for any users and rooms, as a load test needs them
 func newDevPage(ctx context.Context, c ServeConfig, schemas *schema.Registry, dial mesh.DialConfig, log *slog.Logger) (*devPage, error) {
 	mux := http.NewServeMux()
 	if err := addDevFiles(mux); err != nil {
@@ -67,6 +68,7 @@ func newDevPage(ctx context.Context, c ServeConfig, schemas *schema.Registry, di
 		return nil, err
 	}
 	mux.Handle("GET /dev/session", &devSessions{config: c})
+	mux.Handle("POST /dev/tokens", &devTokens{config: c})
 	mux.HandleFunc("GET /dev/catalogue", func(w http.ResponseWriter, _ *http.Request) {
 		devAnswer(w, http.StatusOK, catalogue)
 	})

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidingsmesh/tidings/internal/bytesize"
+
 	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -61,8 +63,8 @@ func generateConfigurationDoc(t *testing.T) string {
 	}
 	b.WriteString("\n## Other commands\n\nTheir flags have no key of their own in the file; one that bears the name of a flag of `serve` (marked with ¹) takes\nthat one's key.\n")
 	shared := serveFlags(parser.Model.Node)
-	for _, command := range parser.Model.Children {
-		if command.Name == "serve" || len(command.Flags) == 0 {
+	for _, command := range parser.Model.Leaves(true) { // without hidden ones
+		if command.Name == "serve" || command.Parent.Name == "config" || len(command.Flags) == 0 {
 			continue
 		}
 		fmt.Fprintf(&b, "\n### tidings %s\n\n%s\n\n| flag | environment | type | default | |\n|---|---|---|---|---|\n", summary(command), command.Help)
@@ -90,7 +92,7 @@ func writeGroups(b *strings.Builder, flags []*kong.Flag) {
 }
 
 func summary(command *kong.Node) string {
-	words := []string{command.Name}
+	words := []string{command.Path()}
 	for _, p := range command.Positional {
 		words = append(words, p.Summary())
 	}
@@ -104,9 +106,9 @@ func typeOf(f *kong.Flag) string {
 	switch f.Target.Interface().(type) {
 	case bool:
 		return "`true` `false`"
-	case int:
+	case int, float64:
 		return "number"
-	case Size:
+	case bytesize.Size:
 		return "size"
 	case time.Duration:
 		return "duration"

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -16,12 +17,13 @@ import (
 type grammar struct {
 	Config string `group:"Configuration" placeholder:"FILE" help:"YAML file with settings; its keys are the flags of serve without the dashes."`
 
-	Serve   serveCmd   `cmd:"" help:"Run the server: browsers on --http, operators on --admin, NATS embedded or external."`
-	Pub     pubCmd     `cmd:"" help:"Publish one event to a room and print its sequence in the stream."`
-	Sub     subCmd     `cmd:"" help:"Join rooms like a browser does and print one JSON frame per line; reconnects and resumes."`
-	Token   tokenCmd   `cmd:"" help:"Print a signed token, for trying things out and for scripts."`
-	Conf    configCmd  `cmd:"" name:"config" help:"Check or print the configuration without starting anything."`
-	Version versionCmd `cmd:"" help:"Print version, commit and Go version."`
+	Serve   serveCmd    `cmd:"" help:"Run the server: browsers on --http, operators on --admin, NATS embedded or external."`
+	Pub     pubCmd      `cmd:"" help:"Publish one event to a room and print its sequence in the stream."`
+	Sub     subCmd      `cmd:"" help:"Join rooms like a browser does and print one JSON frame per line; reconnects and resumes."`
+	Token   tokenCmd    `cmd:"" help:"Print a signed token, for trying things out and for scripts."`
+	Load    loadtestCmd `cmd:"" name:"loadtest" help:"Put a Tidings under load with thousands of clients, and measure it."`
+	Conf    configCmd   `cmd:"" name:"config" help:"Check or print the configuration without starting anything."`
+	Version versionCmd  `cmd:"" help:"Print version, commit and Go version."`
 
 	env    []string // of the process
 	layers []layer  // weakest first: file, environment
@@ -65,6 +67,7 @@ func newParser(g *grammar, stdout, stderr io.Writer) (*kong.Kong, error) {
 		kong.Writers(stdout, stderr),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeDuration)),
 		kong.KindMapper(reflect.Int, kong.MapperFunc(decodeInt)),
+		kong.KindMapper(reflect.Float64, kong.MapperFunc(decodeRate)),
 		kong.ValueFormatter(helpText),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
 	)
@@ -104,6 +107,20 @@ func decodeInt(kctx *kong.DecodeContext, target reflect.Value) error {
 		return fmt.Errorf("%q is no whole number", s)
 	}
 	target.SetInt(n)
+	return nil
+}
+
+// decodeRate reads a number that is not negative, with or without a fraction.
+func decodeRate(kctx *kong.DecodeContext, target reflect.Value) error {
+	var s string
+	if err := kctx.Scan.PopValueInto("number", &s); err != nil {
+		return err
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) || f < 0 {
+		return fmt.Errorf("%q is no number of 0 or more", s)
+	}
+	target.SetFloat(f)
 	return nil
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"reflect"
-	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -85,12 +84,4 @@ func (o origins) of(flag string) string {
 // errorf is a settingError that names where the flag's value came from.
 func (o origins) errorf(flag, format string, args ...any) error {
 	return &settingError{o.of(flag), fmt.Errorf(format, args...)}
-}
-
-// unknownName is the message for a name that nothing bears, with the nearest one that exists.
-func unknownName(what, name string, known []string) error {
-	if near := nearest(name, known); near != "" {
-		return fmt.Errorf("unknown %s %s; did you mean %s?", what, strconv.Quote(name), near)
-	}
-	return fmt.Errorf("unknown %s %s", what, strconv.Quote(name))
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"time"
 
+	"github.com/tidingsmesh/tidings/internal/bytesize"
+
 	"github.com/tidingsmesh/tidings/authz"
 	"github.com/tidingsmesh/tidings/mesh"
 )
@@ -37,9 +39,9 @@ type ServeConfig struct {
 	Audit   time.Duration `group:"Rooms and events" default:"30s" placeholder:"DURATION" help:"How often every joined room is compared with the stream, which finds a last event that was not announced."`
 	Settle  time.Duration `group:"Rooms and events" default:"2s" placeholder:"DURATION" help:"Time after the last event or join of a room at which it is compared as well; 0s for not at all."`
 
-	MaxMessage       Size          `group:"Limits" default:"16KiB" placeholder:"SIZE" help:"One message of a client."`
-	MaxToken         Size          `group:"Limits" default:"8KiB" placeholder:"SIZE" help:"One token; 8KiB is the most."`
-	MaxHandshake     Size          `group:"Limits" default:"8KiB" placeholder:"SIZE" help:"Request line and headers of a handshake."`
+	MaxMessage       bytesize.Size `group:"Limits" default:"16KiB" placeholder:"SIZE" help:"One message of a client."`
+	MaxToken         bytesize.Size `group:"Limits" default:"8KiB" placeholder:"SIZE" help:"One token; 8KiB is the most."`
+	MaxHandshake     bytesize.Size `group:"Limits" default:"8KiB" placeholder:"SIZE" help:"Request line and headers of a handshake."`
 	MaxHeaders       int           `group:"Limits" default:"64" placeholder:"N" help:"Headers of a handshake."`
 	HandshakeTimeout time.Duration `group:"Limits" default:"5s" placeholder:"DURATION" help:"Time for the whole handshake."`
 	HelloTimeout     time.Duration `group:"Limits" default:"5s" placeholder:"DURATION" help:"Time from the handshake to the hello frame."`
@@ -48,17 +50,17 @@ type ServeConfig struct {
 	JoinBurst        int           `group:"Limits" default:"500" placeholder:"N" help:"Joins of one connection at once, before --join-rate counts."`
 	MaxPerUser       int           `group:"Limits" default:"32" placeholder:"N" help:"Connections of one user (the token's sub) on this server."`
 	MaxPerAddress    int           `group:"Limits" default:"1000" placeholder:"N" help:"Connections from one IP address on this server."`
-	ClientBuffer     Size          `group:"Limits" default:"256KiB" placeholder:"SIZE" help:"Queued for one slow client; past it nothing more is queued, and it gets the rest from the stream when it has read."`
-	TotalBuffer      Size          `group:"Limits" default:"256MiB" placeholder:"SIZE" help:"Queued for all slow clients of this server together."`
+	ClientBuffer     bytesize.Size `group:"Limits" default:"256KiB" placeholder:"SIZE" help:"Queued for one slow client; past it nothing more is queued, and it gets the rest from the stream when it has read."`
+	TotalBuffer      bytesize.Size `group:"Limits" default:"256MiB" placeholder:"SIZE" help:"Queued for all slow clients of this server together."`
 	SlowTimeout      time.Duration `group:"Limits" default:"30s" placeholder:"DURATION" help:"Time without any progress after which a slow client is disconnected."`
 	Ping             time.Duration `group:"Limits" default:"25s" placeholder:"DURATION" help:"Silence after which a client is pinged; stay below the idle timeout of every proxy in between."`
 	PongTimeout      time.Duration `group:"Limits" default:"10s" placeholder:"DURATION" help:"Time for the answer to a ping, after which the connection counts as dead."`
 
 	StreamReplicas   int           `group:"Stream" default:"1" placeholder:"N" help:"Copies of the stream: 1, 3 or 5. More than 1 needs a NATS cluster."`
 	StreamMaxAge     time.Duration `group:"Stream" default:"24h" placeholder:"DURATION" help:"How long events are kept: the longest absence that can be caught up."`
-	StreamMaxBytes   Size          `group:"Stream" default:"1GiB" placeholder:"SIZE" help:"Disk for all events together; past it the oldest go."`
+	StreamMaxBytes   bytesize.Size `group:"Stream" default:"1GiB" placeholder:"SIZE" help:"Disk for all events together; past it the oldest go."`
 	StreamHistory    int           `group:"Stream" default:"256" placeholder:"N" help:"Events kept per room; past it the room's oldest go."`
-	StreamMaxMessage Size          `group:"Stream" default:"64KiB" placeholder:"SIZE" help:"One event with its headers; a larger one is refused at publishing."`
+	StreamMaxMessage bytesize.Size `group:"Stream" default:"64KiB" placeholder:"SIZE" help:"One event with its headers; a larger one is refused at publishing."`
 
 	LogLevel  string `group:"Operation" default:"info" enum:"debug,info,warn,error" help:"Least level logged: debug (with every join, leave and refusal), info, warn or error."`
 	LogFormat string `group:"Operation" default:"text" enum:"text,json" help:"Log lines as text or json, on standard error."`

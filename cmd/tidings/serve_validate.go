@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/tidingsmesh/tidings/internal/bytesize"
+
 	"github.com/tidingsmesh/tidings/authz"
 	"github.com/tidingsmesh/tidings/subjects/schema"
 )
@@ -90,9 +92,9 @@ func (c *ServeConfig) validate(o origins) error {
 	check("settle", between(c.Settle, 0, time.Hour))
 
 	const most = 1_000_000
-	check("max-message", between(c.MaxMessage, Kibibyte, Mebibyte))
-	check("max-token", between(c.MaxToken, 256*Byte, authz.MaxTokenBytes*Byte))
-	check("max-handshake", between(c.MaxHandshake, Kibibyte, Mebibyte))
+	check("max-message", between(c.MaxMessage, bytesize.Kibibyte, bytesize.Mebibyte))
+	check("max-token", between(c.MaxToken, 256*bytesize.Byte, authz.MaxTokenBytes*bytesize.Byte))
+	check("max-handshake", between(c.MaxHandshake, bytesize.Kibibyte, bytesize.Mebibyte))
 	check("max-headers", between(c.MaxHeaders, 8, 1000))
 	check("handshake-timeout", between(c.HandshakeTimeout, 100*time.Millisecond, time.Minute))
 	check("hello-timeout", between(c.HelloTimeout, 100*time.Millisecond, time.Minute))
@@ -101,11 +103,11 @@ func (c *ServeConfig) validate(o origins) error {
 	check("join-burst", between(c.JoinBurst, 1, most))
 	check("max-per-user", between(c.MaxPerUser, 1, most))
 	check("max-per-address", between(c.MaxPerAddress, 1, most))
-	check("client-buffer", between(c.ClientBuffer, Kibibyte, Gibibyte))
+	check("client-buffer", between(c.ClientBuffer, bytesize.Kibibyte, bytesize.Gibibyte))
 	if c.ClientBuffer < c.StreamMaxMessage {
 		check("client-buffer", fmt.Errorf("%s cannot hold one event of --stream-max-message, %s", c.ClientBuffer, c.StreamMaxMessage))
 	}
-	check("total-buffer", between(c.TotalBuffer, Kibibyte, Tebibyte))
+	check("total-buffer", between(c.TotalBuffer, bytesize.Kibibyte, bytesize.Tebibyte))
 	if c.TotalBuffer < c.ClientBuffer {
 		check("total-buffer", fmt.Errorf("%s is below --client-buffer, %s", c.TotalBuffer, c.ClientBuffer))
 	}
@@ -119,9 +121,9 @@ func (c *ServeConfig) validate(o origins) error {
 		check("stream-replicas", errors.New("more than 1 needs a cluster, given by --nats; the embedded NATS is one server"))
 	}
 	check("stream-max-age", between(c.StreamMaxAge, time.Minute, 10*365*24*time.Hour))
-	check("stream-max-bytes", between(c.StreamMaxBytes, Mebibyte, 1024*Tebibyte))
+	check("stream-max-bytes", between(c.StreamMaxBytes, bytesize.Mebibyte, 1024*bytesize.Tebibyte))
 	check("stream-history", between(c.StreamHistory, 1, most))
-	check("stream-max-message", between(c.StreamMaxMessage, Kibibyte, 8*Mebibyte))
+	check("stream-max-message", between(c.StreamMaxMessage, bytesize.Kibibyte, 8*bytesize.Mebibyte))
 	return wrong.asError()
 }
 

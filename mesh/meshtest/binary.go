@@ -13,10 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// serverBinary builds nats-server, of the version in go.mod, once per test
+// ServerBinary builds nats-server, of the version in go.mod, once per test
 // binary. It lies in the user's cache, so later runs only check that it is
 // current.
-func serverBinary(t testing.TB) string {
+func ServerBinary(t testing.TB) string {
 	t.Helper()
 	path, err := buildServer()
 	require.NoError(t, err)

@@ -113,7 +113,7 @@ func newProcess(t testing.TB, cfg ProcessConfig) *Process {
 // start runs the process without waiting for anything.
 func (p *Process) start(t testing.TB) {
 	t.Helper()
-	p.cmd = exec.Command(serverBinary(t), p.args...) //nolint:noctx // the test's own server; Kill ends it
+	p.cmd = exec.Command(ServerBinary(t), p.args...) //nolint:noctx // the test's own server; Kill ends it
 	p.cmd.Env = append(os.Environ(), p.cfg.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = sysProcAttr()

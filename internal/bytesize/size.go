@@ -1,4 +1,5 @@
-package main
+// Package bytesize is numbers of bytes as people write them.
+package bytesize
 
 import (
 	"fmt"

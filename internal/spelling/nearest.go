@@ -1,10 +1,23 @@
-package main
+// Package spelling finds what somebody meant who mistyped a name.
+package spelling
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
 
-// nearest is the candidate with the least edit distance to name, or "" when none is near enough to be a slip of the
+// Unknown is the error for a name that nothing bears, with the nearest one that exists; what says of what kind it is: "key".
+func Unknown(what, name string, known []string) error {
+	if near := Nearest(name, known); near != "" {
+		return fmt.Errorf("unknown %s %s; did you mean %s?", what, strconv.Quote(name), near)
+	}
+	return fmt.Errorf("unknown %s %s", what, strconv.Quote(name))
+}
+
+// Nearest is the candidate with the least edit distance to name, or "" when none is near enough to be a slip of the
 // hand: at most a third of the name may differ, and two characters always may.
-func nearest(name string, candidates []string) string {
+func Nearest(name string, candidates []string) string {
 	best, least := "", max(2, len(name)/3)+1
 	for _, candidate := range slices.Sorted(slices.Values(candidates)) {
 		if d := editDistance(name, candidate); d < least {
