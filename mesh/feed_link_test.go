@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidingsmesh/tidings/mesh/continuity"
+	"github.com/tidingsmesh/tidings/mesh/meshtest/port"
 	"github.com/tidingsmesh/tidings/subjects"
 )
 
@@ -54,10 +55,8 @@ func TestFeed_SaysWhyNATSIsNotReached(t *testing.T) {
 
 func TestFeed_ForgetsWhyNATSWasNotReachedWhenItIs(t *testing.T) {
 	dir := t.TempDir()
-	srv, err := StartServer(within(t), ServerConfig{Dir: dir, Listen: "127.0.0.1:0"}, quiet())
-	require.NoError(t, err)
-	url := srv.ClientURL()
-	srv.Close()
+	address := port.Address(t)
+	url := "nats://" + address
 	cfg := DefaultFeedConfig()
 	cfg.Dial.URL = url
 	f := runFeed(t, cfg)
@@ -66,7 +65,7 @@ func TestFeed_ForgetsWhyNATSWasNotReachedWhenItIs(t *testing.T) {
 			err := f.Ready()
 			return err != nil && strings.HasPrefix(err.Error(), "NATS is not reachable at "+url)
 		}, "not ready")
-		srv, err = StartServer(within(t), ServerConfig{Dir: dir, Listen: url[len("nats://"):]}, quiet())
+		srv, err := StartServer(within(t), ServerConfig{Dir: dir, Listen: address}, quiet())
 		require.NoError(t, err)
 		eventually(t, isReady(f), "ready")
 		srv.Close()

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tidingsmesh/tidings/mesh/meshtest/port"
 	"github.com/tidingsmesh/tidings/subjects"
 )
 
@@ -14,7 +15,7 @@ func TestPublisher_WithoutAConnectionSaysThatItHasNone(t *testing.T) {
 	room := subjects.Room{Kind: "campaign", ID: "42"}
 	for name, lost := range map[string]bool{"never had one": false, "lost it": true} {
 		t.Run(name, func(t *testing.T) {
-			srv, err := StartServer(within(t), ServerConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0"}, quiet())
+			srv, err := StartServer(within(t), ServerConfig{Dir: t.TempDir(), Listen: port.Address(t)}, quiet())
 			require.NoError(t, err)
 			url := srv.ClientURL()
 			if !lost {

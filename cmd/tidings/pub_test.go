@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"log/slog"
-	"net"
 	"strings"
 	"testing"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidingsmesh/tidings/mesh"
+	"github.com/tidingsmesh/tidings/mesh/meshtest/port"
 	"github.com/tidingsmesh/tidings/subjects"
 )
 
@@ -108,11 +108,7 @@ func TestPub_RefusesWhatAnEdgeWouldQuarantine(t *testing.T) {
 }
 
 func TestPub_WithoutAServerFailsAndSaysSo(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
-	got := run(t, nil, "pub", "campaign:42", "x", "--nats", "nats://"+address, "--wait", "1s")
+	got := run(t, nil, "pub", "campaign:42", "x", "--nats", "nats://"+port.Address(t), "--wait", "1s")
 	assert.Equal(t, statusFailed, got.status)
 	assert.Empty(t, got.stdout)
 	assert.Contains(t, got.stderr, "NATS cannot be reached, trying on")

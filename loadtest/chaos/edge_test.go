@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidingsmesh/tidings/loadtest/link"
+	"github.com/tidingsmesh/tidings/mesh/meshtest/port"
 )
 
 // edge is one `tidings serve` process with the links around it.
@@ -113,8 +114,7 @@ func resident(pid int) int64 {
 // newEdge prepares an edge on links to every node of NATS.
 func (w *world) newEdge(t *testing.T, name string, flags ...string) *edge {
 	t.Helper()
-	ports := freePorts(t, 2)
-	e := &edge{http: ports[0], admin: ports[1]}
+	e := &edge{http: port.Address(t), admin: port.Address(t)}
 	urls := make([]string, 0, len(w.cluster.Nodes))
 	for _, node := range w.cluster.Nodes {
 		l := w.link(t, node.Host, w.options.fromNATS)

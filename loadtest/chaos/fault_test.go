@@ -56,7 +56,7 @@ func (w *world) newLeader(t *testing.T, old *meshtest.Process) string {
 	nc := meshtest.Dial(t, mesh.DialConfig{URL: others[0].URL + "," + others[1].URL, Name: "conductor"})
 	defer nc.Close()
 	found := ""
-	eventually(20*time.Second, func() bool {
+	eventually(patience, func() bool {
 		info, err := mesh.FetchStreamInfo(t.Context(), nc, subjects.StreamName)
 		if err == nil && info.Leader != "" && info.Leader != old.Name {
 			found = info.Leader
@@ -370,7 +370,7 @@ func expireTokens() *fault {
 		},
 		prove: func(t *testing.T, w *world) string {
 			n := 0.0
-			if !eventually(10*time.Second, func() bool {
+			if !eventually(patience, func() bool {
 				n = closed(t, w) - before
 				return n >= float64(w.options.clients)*2/3
 			}) {

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -80,7 +79,7 @@ func (w *world) sample(t *testing.T, kind history.Kind) {
 // too much or not.
 func (w *world) rest(t *testing.T) {
 	t.Helper()
-	eventually(20*time.Second, func() bool {
+	eventually(patience, func() bool {
 		for _, e := range w.edges {
 			base, now := w.base[e.name], w.usage(t, e, true)
 			if now == nil || now.Connections > 0 || now.Rooms > 0 || now.Queued > 0 ||

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -251,7 +250,7 @@ func (w *world) finish(t *testing.T) {
 	for _, p := range w.crowds {
 		p.tell(t, "await %s", seqs)
 	}
-	patient := time.After(30 * time.Second)
+	patient := time.After(patience)
 	for _, p := range w.crowds {
 		there := make(chan bool, 1)
 		go func() { there <- p.out.Scan() && p.out.Text() == "there" }()
@@ -318,23 +317,4 @@ func (w *world) mountSmallDisk(t *testing.T) {
 	require.NoError(t, os.MkdirAll(dir, 0o750))
 	require.NoError(t, syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256m"))
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
-}
-
-// freePorts returns loopback addresses that nobody listens on, below the range of outgoing connections.
-func freePorts(t *testing.T, n int) []string {
-	t.Helper()
-	addresses := make([]string, 0, n)
-	for range 1000 {
-		address := "127.0.0.1:" + strconv.Itoa(10000+rand.IntN(20000))
-		listener, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
-		}
-		defer func() { _ = listener.Close() }()
-		if addresses = append(addresses, address); len(addresses) == n {
-			return addresses
-		}
-	}
-	t.Fatalf("no %d free ports", n)
-	return nil
 }

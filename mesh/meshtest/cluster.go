@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidingsmesh/tidings/mesh"
+	"github.com/tidingsmesh/tidings/mesh/meshtest/port"
 )
 
 // Cluster is a NATS cluster of processes on this machine.
@@ -42,13 +43,13 @@ func StartClusterConfig(t testing.TB, n int, cfg ProcessConfig) *Cluster {
 // as host:port. Nodes then learn no other way to each other.
 func StartClusterVia(t testing.TB, n int, cfg ProcessConfig, via func(from, to int, address string) string) *Cluster {
 	t.Helper()
-	ports := freePorts(t, n)
+	ports := port.Free(t, n)
 	c := &Cluster{}
 	urls := make([]string, n)
 	for i := range n {
 		routes := make([]string, 0, n)
-		for k, port := range ports {
-			address := "127.0.0.1:" + strconv.Itoa(port)
+		for k, number := range ports {
+			address := "127.0.0.1:" + strconv.Itoa(number)
 			if via != nil && k != i {
 				address = via(i, k, address)
 			}

@@ -7,7 +7,6 @@ package meshtest
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidingsmesh/tidings/mesh"
+	"github.com/tidingsmesh/tidings/mesh/meshtest/port"
 )
 
 // patience bounds every wait of this package. It is far above what any of them
@@ -33,11 +33,10 @@ type NATS struct {
 // Start runs an embedded server with an empty store until the test ends.
 func Start(t testing.TB) *NATS {
 	t.Helper()
-	n := &NATS{cfg: mesh.ServerConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0"}}
+	n := &NATS{cfg: mesh.ServerConfig{Dir: t.TempDir(), Listen: port.Address(t)}}
 	n.start(t)
 	t.Cleanup(func() { n.server.Close() })
 	n.URL = n.server.ClientURL()
-	n.cfg.Listen = strings.TrimPrefix(n.URL, "nats://")
 	return n
 }
 

@@ -7,8 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -23,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidingsmesh/tidings/mesh"
+	"github.com/tidingsmesh/tidings/mesh/meshtest/port"
 )
 
 // ProcessConfig says how to start a nats-server process. The listen address,
@@ -71,7 +70,7 @@ func newProcess(t testing.TB, cfg ProcessConfig) *Process {
 	if cfg.Name == "" {
 		cfg.Name = "nats"
 	}
-	ports := freePorts(t, 2)
+	ports := port.Free(t, 2)
 	p := &Process{
 		Name: cfg.Name, cfg: cfg,
 		Host:    "127.0.0.1:" + strconv.Itoa(ports[0]),
@@ -222,33 +221,4 @@ func (p *Process) Get(ctx context.Context, path string) ([]byte, error) {
 		err = fmt.Errorf("%s: %s %s", path, resp.Status, bytes.TrimSpace(body))
 	}
 	return body, err
-}
-
-// freePorts returns loopback ports that nobody listens on. They lie below the
-// range from which systems take the ports of outgoing connections, so that they
-// are still free when a server is started again.
-func freePorts(t testing.TB, n int) []int {
-	t.Helper()
-	ports := make([]int, 0, n)
-	for range 1000 {
-		port := 10000 + rand.IntN(20000)
-		address := "127.0.0.1:" + strconv.Itoa(port)
-		// Nobody sends datagrams there. It keeps other tests, also those of other
-		// packages, from choosing the port before or while the server listens.
-		claim, err := net.ListenPacket("udp", address) //nolint:noctx // nothing to wait for
-		if err != nil {
-			continue
-		}
-		t.Cleanup(func() { _ = claim.Close() })
-		ln, err := net.Listen("tcp", address) //nolint:noctx // nothing to wait for
-		if err != nil {
-			continue
-		}
-		_ = ln.Close()
-		if ports = append(ports, port); len(ports) == n {
-			return ports
-		}
-	}
-	t.Fatalf("no %d free ports", n)
-	return nil
 }
