@@ -17,20 +17,24 @@ type departure struct {
 	asked    int
 }
 
-// depart begins to ask; the first is asked at once.
+// depart begins to ask; the first is asked at once and given the whole time.
 func (s *shard) depart() {
 	s.draining = true
 	s.departure = departure{began: time.Now(), lasts: s.edge.cfg.Drain, sessions: slices.Clone(s.sessions)}
-	s.askToLeave()
+	s.askAfter(0)
 }
 
 // askToLeave asks those whose turn has come. It is called at least once a tick.
 func (s *shard) askToLeave() {
-	d := &s.departure
-	if d.asked == len(d.sessions) {
-		return
+	if d := &s.departure; d.asked < len(d.sessions) {
+		s.askAfter(time.Since(d.began))
 	}
-	elapsed, total := time.Since(d.began), len(d.sessions)
+}
+
+// askAfter is askToLeave when so much time has passed.
+func (s *shard) askAfter(elapsed time.Duration) {
+	d := &s.departure
+	total := len(d.sessions)
 	due := total
 	if half := d.lasts / 2; elapsed < half {
 		due = min(total, 1+int(float64(total)*elapsed.Seconds()/half.Seconds()))
