@@ -262,17 +262,19 @@ func (s *session) renew(p authz.Principal) {
 }
 
 func (s *session) joinAll(rooms []wire.RoomRef) {
+	now := time.Now().UnixNano() // what comes in one frame comes at one time
 	for _, ref := range rooms {
 		if s.state != stateOpen {
 			return
 		}
-		s.join(ref)
+		s.join(ref, now)
 	}
 }
 
-func (s *session) join(ref wire.RoomRef) {
+// join joins a room at a time, in Unix nanoseconds.
+func (s *session) join(ref wire.RoomRef, now int64) {
 	e := s.shard.edge
-	if !s.joins.allow(time.Now().UnixNano(), e.cfg.Limits.JoinRate, e.cfg.Limits.JoinBurst) {
+	if !s.joins.allow(now, e.cfg.Limits.JoinRate, e.cfg.Limits.JoinBurst) {
 		s.deny(ref.Room, wire.DeniedRate, true, limitText("joins per second", e.cfg.Limits.JoinRate))
 		return
 	}
