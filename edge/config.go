@@ -152,6 +152,6 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// kernelTimeout is when the kernel gives up a connection that takes nothing. The edge's own timer
-// comes first, because it can say why.
+// kernelTimeout is when the kernel gives up a connection that takes nothing, or the writer of one with TLS.
+// The edge's own timer comes first, because it can say why.
 func (c *Config) kernelTimeout() time.Duration { return c.Limits.SlowTimeout + 5*time.Second }

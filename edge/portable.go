@@ -82,7 +82,7 @@ type pumpSocket struct {
 	conn    net.Conn
 	session *session
 	tasks   *sync.WaitGroup
-	timeout time.Duration // for a chunk
+	timeout time.Duration // for a chunk, as the kernel's for plain TCP
 
 	mu      sync.Mutex // guards what follows, and the deadline
 	busy    bool
@@ -98,7 +98,7 @@ func newPumpSocket(conn net.Conn, s *session, tasks *sync.WaitGroup) *pumpSocket
 	if tcp, ok := below(conn).(*net.TCPConn); ok {
 		tuneSocket(tcp, s.shard.edge.cfg.kernelTimeout())
 	}
-	return &pumpSocket{conn: conn, session: s, tasks: tasks, timeout: s.shard.edge.cfg.Limits.SlowTimeout}
+	return &pumpSocket{conn: conn, session: s, tasks: tasks, timeout: s.shard.edge.cfg.kernelTimeout()}
 }
 
 // below is the connection under TLS, or conn itself.
