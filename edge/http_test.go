@@ -29,7 +29,8 @@ func (c *wireConn) status(t testing.TB) int {
 
 func TestHTTP_ARequestThatDoesNotEndIsGivenUp(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w *world) {
-		n := w.start(t, func(s *settings) { s.edge.Limits.SlowTimeout = 200 * time.Millisecond })
+		// The answer, too, has to be out within another one of these.
+		n := w.start(t, func(s *settings) { s.edge.Limits.SlowTimeout = time.Second })
 		c := n.connect(t)
 		c.put(t, "POST /nothing HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 1000\r\n\r\nabc")
 		answer, err := io.ReadAll(c.in) // until the server has closed

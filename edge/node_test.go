@@ -49,9 +49,7 @@ type world struct {
 // eachTransport runs test for every transport, with one NATS for all.
 func eachTransport(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	nats := meshtest.Start(t)
-	publisher, err := mesh.NewPublisher(nats.Conn(t), mesh.PublisherConfig{})
-	require.NoError(t, err)
+	shared := newWorld(t)
 	for name, w := range map[string]world{
 		"epoll":        {transport: edge.TransportEpoll},
 		"portable":     {transport: edge.TransportPortable},
@@ -60,9 +58,18 @@ func eachTransport(t *testing.T, test func(t *testing.T, w *world)) {
 		if name == "epoll" && !hasEpoll {
 			continue // such a system has no epoll, and New says so
 		}
-		w.nats, w.publisher = nats, publisher
+		w.nats, w.publisher = shared.nats, shared.publisher
 		t.Run(name, func(t *testing.T) { test(t, &w) })
 	}
+}
+
+// newWorld is a NATS of its own and the transport that an edge takes by itself.
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	nats := meshtest.Start(t)
+	publisher, err := mesh.NewPublisher(nats.Conn(t), mesh.PublisherConfig{})
+	require.NoError(t, err)
+	return &world{nats: nats, publisher: publisher, transport: edge.TransportAuto}
 }
 
 var rooms atomic.Int64
@@ -80,6 +87,8 @@ type settings struct {
 	edge edge.Config
 	feed mesh.FeedConfig
 	auth authz.Config
+	// level is the least of what is logged.
+	level slog.Level
 }
 
 // node is a running edge.
@@ -100,7 +109,8 @@ type node struct {
 var nodes atomic.Int64
 
 // start runs an edge until the test ends and waits until it is ready. Without change it gives clients
-// no time to move away.
+// no time to move away, and all the time of a test for whatever else they should do soon: on a busy machine
+// the test's own clients may be late.
 func (w *world) start(t testing.TB, change ...func(*settings)) *node {
 	t.Helper()
 	n := w.launch(t, change...)
@@ -114,15 +124,16 @@ func (w *world) launch(t testing.TB, change ...func(*settings)) *node {
 	n := &node{
 		world: w, metrics: prometheus.NewRegistry(), log: &logBuffer{}, done: make(chan struct{}),
 	}
-	log := slog.New(slog.NewJSONHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	schemas, err := schema.Load("")
 	require.NoError(t, err)
 
-	s := settings{edge: edge.DefaultConfig(), feed: mesh.DefaultFeedConfig(), auth: authz.DefaultConfig()}
+	s := settings{edge: edge.DefaultConfig(), feed: mesh.DefaultFeedConfig(), auth: authz.DefaultConfig(), level: slog.LevelDebug}
 	s.edge.Name = "edge-" + strconv.FormatInt(nodes.Add(1), 10)
 	s.edge.Transport, s.edge.TLS = w.transport, w.tls
 	s.edge.Shards = 2
 	s.edge.Drain = 0
+	l := &s.edge.Limits
+	l.HandshakeTimeout, l.HelloTimeout, l.SlowTimeout, l.PongTimeout = patience, patience, patience, patience
 	s.edge.Metrics = n.metrics
 	s.feed.Edge = s.edge.Name
 	s.feed.Dial.URL = w.nats.URL
@@ -134,6 +145,7 @@ func (w *world) launch(t testing.TB, change ...func(*settings)) *node {
 	for _, f := range change {
 		f(&s)
 	}
+	log := slog.New(slog.NewJSONHandler(n.log, &slog.HandlerOptions{Level: s.level}))
 	if s.edge.Feed == nil {
 		s.edge.Feed, err = mesh.NewFeed(s.feed, log)
 		require.NoError(t, err)

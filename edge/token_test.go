@@ -184,18 +184,17 @@ func TestToken_RefreshEvaluatesRightsAgain(t *testing.T) {
 
 func TestToken_ExpiryEndsTheConnection(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w *world) {
-		const leeway = time.Second
+		const leeway = 2 * time.Second
 		n := w.start(t, func(s *settings) { s.auth.Leeway = leeway })
 		r := room(t)
-		expires := time.Now().Add(1500 * time.Millisecond).Truncate(time.Second)
-		deaf := n.dial(t, nil)
+		deaf, renewed, c := n.dial(t, nil), n.dial(t, nil), n.dial(t, nil)
+		// From here on until they are in, all are in a hurry.
+		expires := time.Now().Add(time.Second).Truncate(time.Second)
 		deaf.frame(t, wire.ClientFrame{Op: wire.OpHello, Token: tokenOf(t, "deaf", expires, r.String()), Rooms: []wire.RoomRef{{Room: r.String()}}})
-		renewed := n.dial(t, nil)
+		c.frame(t, wire.ClientFrame{Op: wire.OpHello, Token: tokenOf(t, "alice", expires, r.String()), Rooms: []wire.RoomRef{{Room: r.String()}}})
 		renewed.hello(t, tokenOf(t, "alice", expires, r.String()))
 		renewed.frame(t, wire.ClientFrame{Op: wire.OpToken, Token: token(t, r.String())})
 		renewed.want(t, wire.OpTokenOK)
-		c := n.dial(t, nil)
-		c.hello(t, tokenOf(t, "alice", expires, r.String()), wire.RoomRef{Room: r.String()})
 		n.await(t, 2, "tidings_edge_joins_total")
 		w.publish(t, r, 20, 16<<10) // more than the deaf one's socket takes at once
 
@@ -228,7 +227,7 @@ func TestToken_FramesWaitForABackgroundCheck(t *testing.T) {
 			s.auth.Secret = nil
 			s.auth.JWKSURL = keys.URL
 			s.auth.JWKSTimeout = patience
-			s.edge.Limits.HelloTimeout = 300 * time.Millisecond
+			s.edge.Limits.HelloTimeout = 2 * time.Second
 		})
 		sign := func() string {
 			token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{"sub": "alice", "exp": time.Now().Add(time.Hour).Unix(), "rooms": []string{"k:*"}})
@@ -241,15 +240,18 @@ func TestToken_FramesWaitForABackgroundCheck(t *testing.T) {
 		assert.Equal(t, http.StatusServiceUnavailable, status)
 		assert.Contains(t, body, authz.ErrKeysUnavailable.Error())
 
-		c, twice, gone := n.dial(t, nil), n.dial(t, nil), n.dial(t, nil)
+		c := n.dial(t, nil)
 		c.frame(t, wire.ClientFrame{Op: wire.OpHello, Token: sign(), Rooms: []wire.RoomRef{{Room: "k:1"}}})
 		c.frame(t, wire.ClientFrame{Op: wire.OpLeave, Rooms: []wire.RoomRef{{Room: "k:1"}}})
 		c.frame(t, wire.ClientFrame{Op: wire.OpJoin, Rooms: []wire.RoomRef{{Room: "k:2"}}})
+		gone := n.dial(t, nil)
 		gone.frame(t, wire.ClientFrame{Op: wire.OpHello, Token: sign()})
 		require.NoError(t, gone.conn.CloseNow())
+		twice := n.dial(t, nil)
 		twice.frame(t, wire.ClientFrame{Op: wire.OpHello, Token: sign()})
 		twice.frame(t, wire.ClientFrame{Op: wire.OpToken, Token: sign()})
 		assert.Contains(t, twice.closed(t, 4400), "still being checked")
+		n.dial(t, nil).closed(t, websocket.StatusCode(wire.CodeHelloTimeout)) // so long has it taken by now
 
 		close(release)
 		c.want(t, wire.OpWelcome)

@@ -149,6 +149,7 @@ func TestMessages_AClientThatVanishesIsForgotten(t *testing.T) {
 		n := w.start(t, func(s *settings) { s.edge.Limits.PerAddress, s.edge.Limits.PerUser = 3, 3 })
 		r := room(t)
 		hello := helloFrame(t, r)
+		opened := 0.0
 		for _, sent := range []string{"", "\x81", hello[:len(hello)/2], hello, hello + hello[:5], hello + textFrame("{{"), masked(ws.OpText, false, "{")} {
 			for _, abort := range []bool{true, false} {
 				c := n.upgrade(t, sent)
@@ -156,6 +157,8 @@ func TestMessages_AClientThatVanishesIsForgotten(t *testing.T) {
 					require.NoError(t, tcp.SetLinger(0)) // a reset instead of an end
 				}
 				require.NoError(t, c.Close())
+				opened++
+				n.await(t, opened, "tidings_edge_connections_opened_total") // its answer came a moment before
 				n.await(t, 0, "tidings_edge_connections")
 			}
 		}
