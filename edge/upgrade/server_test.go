@@ -62,6 +62,7 @@ func serveOn(t *testing.T, ln net.Listener, log *slog.Logger, change func(*upgra
 		refusals: make(chan string, 1000),
 	}
 	cfg := upgrade.DefaultConfig()
+	cfg.Timeout = patience // a busy machine is no slow client
 	cfg.Deliver = func(conn upgrade.Conn) { s.conns <- conn }
 	if strings.Contains(t.Name(), "/"+directly) {
 		cfg.DeliverDescriptor = func(fd int, early []byte, r *upgrade.Request) {
