@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -199,7 +200,7 @@ func TestPublishAll_SentWithoutAnAnswerMayBeStored(t *testing.T) {
 	w.heal()
 	w.deafenAt(batchAck)
 	e := event(t)
-	p = newPublisher(t, w.dial(t), brief())
+	p = newPublisher(t, w.dial(t), mesh.PublisherConfig{Retry: 8 * time.Second}) // the answers before that one may take a while
 	_, err = p.PublishAll(within(t), all, e)
 	require.ErrorIs(t, err, mesh.ErrUnknownOutcome)
 	w.cut()

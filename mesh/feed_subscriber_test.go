@@ -40,9 +40,11 @@ func newScene(t testing.TB) *scene {
 
 func sceneAt(t testing.TB, s *scene) *scene {
 	t.Helper()
-	var err error
-	s.publisher, err = mesh.NewPublisher(s.conn, mesh.PublisherConfig{})
-	require.NoError(t, err)
+	cfg := mesh.PublisherConfig{AckWait: 2 * time.Second} // NATS may be lost
+	if s.nats != nil {
+		cfg.AckWait = 0
+	}
+	s.publisher = newPublisher(t, s.conn, cfg)
 	return s
 }
 

@@ -31,8 +31,13 @@ func startRooms(t testing.TB) *meshtest.NATS {
 	return n
 }
 
+// newPublisher is one that takes nothing for lost that is only late, unless cfg says how long it waits:
+// an attempt too many is answered as a duplicate, and asks edges to look.
 func newPublisher(t testing.TB, nc *nats.Conn, cfg mesh.PublisherConfig) *mesh.Publisher {
 	t.Helper()
+	if cfg.AckWait == 0 {
+		cfg.AckWait = mesh.MaxRetry
+	}
 	p, err := mesh.NewPublisher(nc, cfg)
 	require.NoError(t, err)
 	return p
