@@ -6,12 +6,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-const testSecret = "0123456789abcdef0123456789abcdef" // 32 bytes, the least that is allowed
+const (
+	testSecret = "0123456789abcdef0123456789abcdef" // 32 bytes, the least that is allowed
+	// patience bounds every wait of these tests. Machines that run them may be busy.
+	patience = 60 * time.Second
+)
 
 // result is what a user sees of one run.
 type result struct {

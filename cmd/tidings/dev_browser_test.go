@@ -8,13 +8,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tidingsmesh/tidings/mesh/meshtest/port"
 )
 
 // browser is a headless Chromium with one tab.
@@ -39,7 +40,7 @@ func startBrowser(t *testing.T) *browser {
 		chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(1280, 900),
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(1280, 900), chromedp.WSURLReadTimeout(patience),
 	)
 	t.Cleanup(end)
 	ctx, leave := chromedp.NewContext(allocator)
@@ -80,7 +81,7 @@ func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 // get is do for an action with a result.
 func get[T any](b *browser, action chromedp.Action[T]) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	result, err := chromedp.Run(ctx, action)
 	if err != nil {
@@ -311,8 +312,8 @@ func TestDevPage_SaysWhatIsWrongWithAnEvent(t *testing.T) {
 
 // A restart brings another secret: the page asks for a new token by itself and resumes where it was.
 func TestDevPage_OutlivesARestartOfTheServer(t *testing.T) {
-	data := t.TempDir()
-	s := startDev(t, "--data", data)
+	data, address := t.TempDir(), port.Address(t)
+	s := startDev(t, "--data", data, "--http", address)
 	b := startBrowser(t)
 	b.open(s.page)
 	b.join("campaign:42")
@@ -323,7 +324,6 @@ func TestDevPage_OutlivesARestartOfTheServer(t *testing.T) {
 
 	s.stop()
 	b.see(`#state[data-state=waiting]`)
-	address := strings.TrimSuffix(strings.TrimPrefix(s.page, "http://"), "/")
 	s = startDev(t, "--data", data, "--http", address)
 	b.see(`#state[data-state=open]`)
 	b.see(`#notices [data-room="campaign:42"][data-replay]`)

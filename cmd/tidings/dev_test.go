@@ -85,7 +85,7 @@ func startDev(t *testing.T, args ...string) *served {
 	s.page, s.admin, s.nats = find(pageURL), find(adminURL), find(natsURL)
 	require.EventuallyWithT(t, func(t *assert.CollectT) {
 		assert.Equal(t, http.StatusOK, fetch(t, http.MethodGet, s.admin+"/readyz", "", nil).status)
-	}, 30*time.Second, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 	return s
 }
 
@@ -357,7 +357,7 @@ func connect(t *testing.T, address string) *nats.Conn {
 // within bounds what a test waits for.
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -76,7 +76,7 @@ func (p *process) exit(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-p.exited:
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		require.Fail(t, "the process goes on", strings.Join(p.stderr.lines(), "\n"))
 	}
 	return p.cmd.ProcessState.ExitCode()
@@ -177,7 +177,7 @@ func (r *subRun) exit(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-r.ended:
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		require.Fail(t, "sub goes on", strings.Join(r.stderr.lines(), "\n"))
 	}
 	return r.status

@@ -5,7 +5,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +19,7 @@ import (
 	"github.com/tidingsmesh/tidings/authz"
 	"github.com/tidingsmesh/tidings/edge/wire"
 	"github.com/tidingsmesh/tidings/mesh/meshtest"
+	"github.com/tidingsmesh/tidings/mesh/meshtest/port"
 )
 
 // longHistory lets a busy room be resumed however long a busy machine takes to reconnect.
@@ -77,8 +77,8 @@ func TestSub_MovesToTheOtherServerWithoutGapOrDuplicate(t *testing.T) {
 
 func TestSub_ComesBackToAServerThatIsStartedAgain(t *testing.T) {
 	nats := meshtest.Start(t)
-	server := startServer(t, nats.URL, "--drain=0s")
-	address := server.http
+	address := port.Address(t)
+	server := startServer(t, nats.URL, "--drain=0s", "--http", address)
 	worker := newWorker(t, nats, "campaign:42")
 	sub := startSub(t, nil, "campaign:42", "--url", server.url())
 	sub.await(t, wire.OpJoined, 1)
@@ -200,27 +200,30 @@ func TestSub_ManyRoomsWithALargeTokenFitIntoTheLimitOfMessages(t *testing.T) {
 
 func TestSub_ATokenThatIsRefusedOrExpiresEndsIt(t *testing.T) {
 	server := startServer(t, meshtest.Start(t).URL, "--leeway=0s")
-	soon, err := authz.Sign([]byte(testSecret), authz.TokenClaims{Subject: "alice", Rooms: []string{"campaign:*"}, Expires: time.Now().Add(3 * time.Second)})
-	require.NoError(t, err)
-	expired, err := authz.Sign([]byte(testSecret), authz.TokenClaims{Subject: "alice", Expires: time.Now().Add(-time.Minute)})
-	require.NoError(t, err)
-	foreign, err := authz.Sign([]byte(strings.Repeat("x", 32)), authz.TokenClaims{Subject: "alice", Expires: time.Now().Add(time.Hour)})
-	require.NoError(t, err)
+	signed := func(secret string, lasts time.Duration) func() string {
+		return func() string {
+			token, err := authz.Sign([]byte(secret), authz.TokenClaims{Subject: "alice", Rooms: []string{"campaign:*"}, Expires: time.Now().Add(lasts)})
+			require.NoError(t, err)
+			return token
+		}
+	}
 	for name, c := range map[string]struct {
-		token, want string
+		token func() string // made when it is shown: it has to be good for so long
+		want  string
 	}{
-		"expires while connected": {soon, "token expired"},
-		"expired":                 {expired, "expired"},
-		"signed by someone else":  {foreign, "signature"},
-		"no token at all":         {"rubbish", "token refused"},
+		"expires while connected": {signed(testSecret, 3*time.Second), "token expired"},
+		"expired":                 {signed(testSecret, -time.Minute), "expired"},
+		"signed by someone else":  {signed(strings.Repeat("x", 32), time.Hour), "signature"},
+		"no token at all":         {func() string { return "rubbish" }, "token refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			sub := startSub(t, []string{"TIDINGS_TOKEN=" + c.token}, "campaign:42", "--url", server.url())
+			token := c.token()
+			sub := startSub(t, []string{"TIDINGS_TOKEN=" + token}, "campaign:42", "--url", server.url())
 			assert.Equal(t, statusFailed, sub.exit(t))
 			note := sub.awaitNote(t, "closed with 4401: token rejected")
 			assert.Contains(t, note, c.want)
 			assert.Contains(t, note, "get a new one and give it as TIDINGS_TOKEN")
-			assert.NotContains(t, note, c.token)
+			assert.NotContains(t, note, token)
 		})
 	}
 }
@@ -303,10 +306,7 @@ func TestSub_AnAddressWhereNoServerIsFails(t *testing.T) {
 }
 
 func TestSub_WaitsForAServerThatIsNotThereYet(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
+	address := port.Address(t)
 	sub := startSub(t, nil, "campaign:42", "--url", "ws://"+address+"/ws")
 	assert.Regexp(t, `connection refused; trying ws://\S+ in (0\.\d|1\.0)s$`, sub.awaitNote(t, "lost ws://"+address))
 	startServer(t, meshtest.Start(t).URL, "--http", address)

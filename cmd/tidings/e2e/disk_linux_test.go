@@ -26,20 +26,23 @@ func TestServe_AFullDiskIsTold(t *testing.T) {
 	require.NoError(t, unix.Prlimit(s.cmd.Process.Pid, unix.RLIMIT_FSIZE, &limit, nil))
 
 	pad := strings.Repeat("x", 60<<10)
-	stored := 0
-	for err == nil {
-		require.Less(t, stored, 100, "the disk is full")
-		var m *nats.Msg
-		m, err = worker.Request("room.campaign.42", fmt.Appendf(nil, `{"id":"e-%d","type":"big","data":%q}`, stored, pad), time.Second)
+	var stored []string
+	var body string
+	for n, status := 0, http.StatusOK; status == http.StatusOK; n++ {
+		require.Less(t, n, 100, "the disk is full")
+		id := fmt.Sprintf(`"id":"e-%d"`, n)
+		m, err := worker.Request("room.campaign.42", fmt.Appendf(nil, `{%s,"type":"big","data":%q}`, id, pad), time.Second)
 		if err == nil && strings.Contains(string(m.Data), `"seq":`) {
-			stored++
+			stored = append(stored, id)
+			continue
 		}
+		status, body = s.get(t, "/readyz") // or the answer is only late
 	}
-	status, body := s.get(t, "/readyz")
-	assert.Equal(t, http.StatusServiceUnavailable, status)
 	assert.Contains(t, body, "embedded NATS")
 	t.Log(strings.Join(strings.Fields(body), " "))
-	for n := range stored {
-		assert.Contains(t, string(c.next(t, t.Context(), "event").Event), fmt.Sprintf(`"id":"e-%d"`, n))
+	for _, id := range stored {
+		for !strings.Contains(string(c.next(t, t.Context(), "event").Event), id) {
+			continue // one whose answer was late
+		}
 	}
 }

@@ -41,7 +41,7 @@ func TestNodeWorker_BothCloudEventModesReachANodeClient(t *testing.T) {
 				if frame.Op == op {
 					return frame
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(patience):
 				require.Fail(t, "nothing received", "waiting for %s", op)
 			}
 		}

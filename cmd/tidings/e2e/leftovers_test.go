@@ -26,8 +26,8 @@ func (s *server) descriptors(t testing.TB) int {
 func TestServe_BadClientsLeaveNothingBehind(t *testing.T) {
 	for _, transport := range []string{"epoll", "portable"} {
 		t.Run(transport, func(t *testing.T) {
-			s := serve(t, "--transport", transport, "--linger", "0s", "--handshake-timeout", "500ms", "--hello-timeout", "500ms",
-				"--slow-timeout", "1s", "--ping", "1s", "--pong-timeout", "500ms")
+			s := serve(t, "--transport", transport, "--linger", "0s", "--handshake-timeout", "2s", "--hello-timeout", "2s",
+				"--slow-timeout", "2s", "--ping", "2s", "--pong-timeout", "2s")
 			s.dial(t, t.Context(), "campaign:42").next(t, t.Context(), wire.OpJoined) // the store has its files open
 			descriptors, goroutines := s.descriptors(t), s.goroutines(t)
 
@@ -74,11 +74,11 @@ func TestServe_BadClientsLeaveNothingBehind(t *testing.T) {
 				require.Eventually(t, func() bool {
 					_, metrics := s.get(t, "/metrics")
 					return strings.Contains(metrics, "\n"+gauge+"\n")
-				}, 30*time.Second, 50*time.Millisecond, gauge)
+				}, patience, 50*time.Millisecond, gauge)
 			}
 			const few = 5 // of the store and the runtime; there were 150 clients
-			assert.Eventually(t, func() bool { return s.descriptors(t) < descriptors+few }, 30*time.Second, 50*time.Millisecond, "files")
-			assert.Eventually(t, func() bool { return s.goroutines(t) < goroutines+few }, 30*time.Second, 50*time.Millisecond, "goroutines")
+			assert.Eventually(t, func() bool { return s.descriptors(t) < descriptors+few }, patience, 50*time.Millisecond, "files")
+			assert.Eventually(t, func() bool { return s.goroutines(t) < goroutines+few }, patience, 50*time.Millisecond, "goroutines")
 			assert.NotContains(t, s.log.String(), "panic")
 		})
 	}

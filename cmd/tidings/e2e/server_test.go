@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -25,9 +24,14 @@ import (
 
 	"github.com/tidingsmesh/tidings/authz"
 	"github.com/tidingsmesh/tidings/edge/wire"
+	"github.com/tidingsmesh/tidings/mesh/meshtest/port"
 )
 
-const secret = "0123456789abcdef0123456789abcdef"
+const (
+	secret = "0123456789abcdef0123456789abcdef"
+	// patience bounds every wait of these tests. Machines that run them may be busy.
+	patience = 60 * time.Second
+)
 
 var program string
 
@@ -69,19 +73,19 @@ type server struct {
 // serve starts the binary with NATS inside and waits until it is ready.
 func serve(t testing.TB, flags ...string) *server {
 	t.Helper()
-	address := freePorts(t, 1)[0]
+	address := port.Address(t)
 	s := launch(t, append([]string{"--data", t.TempDir(), "--nats-listen", address}, flags...)...)
 	s.nats = address
 	s.awaitReady(t)
 	return s
 }
 
-// launch starts the binary.
+// launch starts the binary. Unless flags say otherwise it is silent towards silent clients: those of most of these tests
+// answer no pings.
 func launch(t testing.TB, flags ...string) *server {
 	t.Helper()
-	ports := freePorts(t, 2)
-	s := &server{http: ports[0], admin: ports[1], log: &lockedBuffer{}, ended: make(chan struct{})}
-	s.cmd = exec.Command(program, append([]string{"serve", "--http", s.http, "--admin", s.admin, "--drain", "0s"}, flags...)...)
+	s := &server{http: port.Address(t), admin: port.Address(t), log: &lockedBuffer{}, ended: make(chan struct{})}
+	s.cmd = exec.Command(program, append([]string{"serve", "--http", s.http, "--admin", s.admin, "--drain", "0s", "--ping", "1h"}, flags...)...)
 	s.cmd.Env = append(os.Environ(), "TIDINGS_JWT_SECRET="+secret)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	require.NoError(t, s.cmd.Start())
@@ -98,7 +102,7 @@ func (s *server) awaitReady(t testing.TB) {
 	require.Eventually(t, func() bool {
 		status, _ := s.get(t, "/readyz")
 		return status == http.StatusOK
-	}, 20*time.Second, 20*time.Millisecond, "not ready: %s", s.log)
+	}, patience, 20*time.Millisecond, "not ready: %s", s.log)
 }
 
 // awaitNotReady waits until /readyz gives a reason.
@@ -107,7 +111,7 @@ func (s *server) awaitNotReady(t testing.TB, why string) {
 	require.Eventually(t, func() bool {
 		status, body := s.get(t, "/readyz")
 		return status == http.StatusServiceUnavailable && strings.Contains(body, why)
-	}, 20*time.Second, 20*time.Millisecond, "not %q: %s", why, s.log)
+	}, patience, 20*time.Millisecond, "not %q: %s", why, s.log)
 }
 
 // stop ends the process in an orderly way, if it has not ended, and requires that it was one.
@@ -127,7 +131,7 @@ func (s *server) awaitEnd(t testing.TB) {
 	select {
 	case <-s.ended:
 		require.NoError(t, s.err, "%s", s.log)
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		_ = s.cmd.Process.Kill()
 		require.Fail(t, "the server did not stop", "%s", s.log)
 	}
@@ -194,18 +198,6 @@ func (c *client) next(t testing.TB, ctx context.Context, op wire.Op) wire.Server
 			return frame
 		}
 	}
-}
-
-func freePorts(t testing.TB, n int) []string {
-	t.Helper()
-	addresses := make([]string, 0, n)
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer func() { _ = ln.Close() }()
-		addresses = append(addresses, ln.Addr().String())
-	}
-	return addresses
 }
 
 // lines sends what is read from r, line by line, until it ends.

@@ -42,7 +42,7 @@ func TestServe_ClientsThatNeverReadCostBoundedMemory(t *testing.T) {
 	defer worker.Close()
 	pad := strings.Repeat("x", eventBytes)
 	for n := range events {
-		_, err := worker.Request("room.campaign.42", fmt.Appendf(nil, `{"id":"big-%d","type":"big","data":%q}`, n, pad), 5*time.Second)
+		_, err := worker.Request("room.campaign.42", fmt.Appendf(nil, `{"id":"big-%d","type":"big","data":%q}`, n, pad), patience)
 		require.NoError(t, err)
 		peak = max(peak, s.residentKiB(t))
 	}
