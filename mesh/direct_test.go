@@ -387,6 +387,7 @@ func BenchmarkDirect_BatchOfQuietRoom(b *testing.B) {
 	_, nc := startStream(b, DefaultStreamConfig())
 	store(b, nc, "room.a.b", 1)
 	r := newDirectReader(nc, subjects.StreamName)
+	b.ReportAllocs()
 	for b.Loop() {
 		if _, _, _, err := r.batch(b.Context(), "room.a.b", 1, 256, 1<<20); err != nil {
 			b.Fatal(err)
@@ -402,6 +403,7 @@ func BenchmarkDirect_MultiLast1000(b *testing.B) {
 		store(b, nc, names[i], 1)
 	}
 	r := newDirectReader(nc, subjects.StreamName)
+	b.ReportAllocs()
 	for b.Loop() {
 		if _, _, err := r.multiLast(b.Context(), names, 0); err != nil {
 			b.Fatal(err)

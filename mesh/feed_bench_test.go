@@ -32,6 +32,7 @@ func BenchmarkAudit(b *testing.B) {
 		m.answered(b)
 	}
 	audited := 0
+	b.ReportAllocs()
 	started := processorTime(b)
 	for b.Loop() {
 		before := f.metric(b, "rounds_total")

@@ -29,6 +29,7 @@ func BenchmarkReader_TextInTwoPieces(b *testing.B) {
 	r := frames.NewReader(frames.DefaultMessageLimit)
 	handle := func(frames.Frame) error { return nil }
 	b.ReportAllocs()
+	b.SetBytes(int64(len(frame)))
 	for b.Loop() {
 		piece := frame[:500]
 		_ = r.Feed(piece, handle)

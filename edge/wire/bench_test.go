@@ -24,6 +24,7 @@ func BenchmarkDecodeClient(b *testing.B) {
 		"hello": `{"op":"hello","token":"` + strings.Repeat("t", 300) + `","rooms":["campaign:42"]}`,
 		"hello_with_8_positions": `{"op":"hello","token":"` + strings.Repeat("t", 300) + `","rooms":[` +
 			strings.TrimSuffix(strings.Repeat(`{"room":"campaign:42","since":`+position+`},`, 8), ",") + `]}`,
+		"join": `{"op":"join","rooms":[{"room":"campaign:42","since":` + position + `}]}`,
 		"pong": `{"op":"pong"}`,
 	} {
 		b.Run(name, func(b *testing.B) {
