@@ -12,6 +12,10 @@ TOOLS := $(CURDIR)/.bin
 LINT_VERSION := v2.15.0
 LINT := $(TOOLS)/golangci-lint-$(LINT_VERSION)
 
+# Summaries and comparisons of benchmarks.
+BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
+BENCHSTAT := $(TOOLS)/benchstat-$(BENCHSTAT_VERSION)
+
 # Folders with a package.json whose modules the tests need.
 NODE_FOLDERS := docs/examples/node
 NODE_MODULES := $(addsuffix /node_modules,$(NODE_FOLDERS))
@@ -24,10 +28,14 @@ SEEDS ?= 1,2
 CHAOS_OUT ?= chaos-reports
 BENCH ?= .
 BENCHCOUNT ?= 1
+BASE ?=
 TESTTIMEOUT ?= 10m
 
 # Packages with tests that the race detector would falsify (memory, latency) run a second time without it.
 WITHOUT_RACE = $(sort $(dir $(shell grep -rlE --include='*_test.go' '^//go:build .*!race' . 2>/dev/null)))
+
+# Packages with benchmarks, of whichever commit it is run in.
+WITH_BENCHMARKS = grep -rlE --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u
 
 .PHONY: help
 help: ## show this
@@ -75,13 +83,27 @@ chaos: ## break everything again and again with SEEDS (1,2), compare each client
 	@mkdir -p $(CHAOS_OUT)
 	go test -count=1 -v -timeout 60m ./loadtest/chaos -args -full -seeds $(SEEDS) -out $(abspath $(CHAOS_OUT))
 
+# Both sides of a comparison are measured in turns, so that a machine that gets busier does not look like a change.
 .PHONY: bench
-bench: ## benchmarks matching BENCH (all), BENCHCOUNT times (1)
-	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) ./...
+bench: $(BENCHSTAT) ## benchmarks matching BENCH (all), BENCHCOUNT times (1), and their summary; BASE=<git ref> compares with that commit
+	@results=$$(mktemp -d); base="$$results/base"; \
+	trap 'rm -r "$$results"' EXIT; \
+	$(if $(BASE),git rev-parse --quiet --verify '$(BASE)^{commit}' >/dev/null || { echo 'make: BASE=$(BASE) names no commit' >&2; exit 1; };) \
+	$(if $(BASE),mkdir "$$base"; git archive '$(BASE)' | tar -x -C "$$base";) \
+	measure() { (cd "$$1" && go test -run '^$$' -bench '$(BENCH)' -benchmem $$($(WITH_BENCHMARKS))) | tee -a "$$2"; }; \
+	for i in $$(seq $(BENCHCOUNT)); do \
+		$(if $(BASE),measure "$$base" "$$results/before.txt";) \
+		measure . "$$results/now.txt"; \
+	done; \
+	echo; $(BENCHSTAT) $(if $(BASE),'$(BASE)'="$$results/before.txt" )now="$$results/now.txt"
 
 $(LINT):
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	mv $(TOOLS)/golangci-lint $@
+
+$(BENCHSTAT):
+	GOBIN=$(TOOLS) go install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)
+	mv $(TOOLS)/benchstat $@
 
 %/node_modules: %/package-lock.json
 	cd $* && npm ci --no-audit --no-fund
