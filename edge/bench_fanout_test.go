@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +57,7 @@ func BenchmarkFanOut(b *testing.B) {
 				b.ReportAllocs()
 				for n := 1; b.Loop(); n++ {
 					r.events(deliveries)
-					r.shard.deliver(deliveries)
+					r.turn(func() { r.shard.deliver(deliveries) })
 					if n%turns == 0 {
 						b.StopTimer()
 						r.read(b)
@@ -102,20 +103,21 @@ func newRoomOf(b *testing.B, transport Transport, members int) *roomOf {
 	for range members {
 		r.connect(b, e)
 	}
-	for len(r.shard.sessions) < members {
-		<-r.shard.inbox.wake
-		r.notes()
+	for opened := 0; opened < members; runtime.Gosched() { // the readers hand over their notes themselves
+		r.turn(func() { opened = len(r.shard.sessions) })
 	}
 	campaigns, err := authz.ParsePattern("campaign:*")
 	require.NoError(b, err)
 	p := authz.Principal{Subject: "alice", Grants: []authz.Pattern{campaigns}, Expires: time.Now().Add(time.Hour)}
-	for _, c := range r.shard.sessions {
-		r.shard.take(&note{kind: noteFrame, session: c, principal: p, frame: wire.ClientFrame{
-			Op: wire.OpHello, Rooms: []wire.RoomRef{{Room: benchRoom.String()}},
-		}})
-		r.shard.deliver([]mesh.Delivery{{Kind: mesh.DeliverJoined, Room: benchRoom, Ticket: c.rooms[0].ticket, Answer: &continuity.Answer{
-			First: true, Position: continuity.Position{Epoch: "e", Seq: 1, TS: 1732390000123},
-		}}})
+	for _, c := range r.shard.sessions { // nobody comes or goes meanwhile
+		r.turn(func() {
+			r.shard.take(&note{kind: noteFrame, session: c, principal: p, frame: wire.ClientFrame{
+				Op: wire.OpHello, Rooms: []wire.RoomRef{{Room: benchRoom.String()}},
+			}})
+			r.shard.deliver([]mesh.Delivery{{Kind: mesh.DeliverJoined, Room: benchRoom, Ticket: c.rooms[0].ticket, Answer: &continuity.Answer{
+				First: true, Position: continuity.Position{Epoch: "e", Seq: 1, TS: 1732390000123},
+			}}})
+		})
 	}
 	require.Len(b, r.shard.rooms[benchRoom].members, members)
 	for _, c := range r.clients { // the answers
@@ -141,12 +143,12 @@ func (r *roomOf) connect(b *testing.B, e *Edge) {
 	e.deliver(upgrade.Conn{Conn: conn, Request: &upgrade.Request{RemoteAddr: netip.MustParseAddr("127.0.0.1")}})
 }
 
-// notes takes what the readers have posted.
-func (r *roomOf) notes() {
-	notes, _ := r.shard.inbox.take(nil, nil)
-	for i := range notes {
-		r.shard.take(&notes[i])
-	}
+// turn works on what belongs to the shard.
+func (r *roomOf) turn(work func()) {
+	r.shard.turn.Lock()
+	defer r.shard.end()
+	r.shard.begin()
+	work()
 }
 
 // events makes the next events of the room.
@@ -182,8 +184,8 @@ func (r *roomOf) end(e *Edge) {
 		_ = c.Close()
 	}
 	for e.open.Load() > 0 {
-		<-r.shard.inbox.wake
-		r.notes()
+		r.turn(r.shard.takeNotes)
+		runtime.Gosched()
 	}
 	r.shard.driver.stop()
 	<-drivers
