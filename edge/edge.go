@@ -275,7 +275,7 @@ func (e *Edge) deliverDescriptor(fd int, early []byte, r *upgrade.Request) {
 func (e *Edge) newSession(r *upgrade.Request) *session {
 	c := &session{
 		shard:    e.shards[e.next.Add(1)%uint32(len(e.shards))], //nolint:gosec // a handful of shards
-		reader:   frames.NewReader(e.cfg.Limits.Message),
+		reader:   frames.NewReader(e.cfg.Limits.Message, false),
 		address:  r.RemoteAddr,
 		admitted: e.admission.enterAddress(r.RemoteAddr),
 	}

@@ -25,6 +25,18 @@ func TextHeaderSize(n int) int {
 	}
 }
 
+// serverHeaderSize is the size of the header of a frame without a mask.
+func serverHeaderSize(frame []byte) int {
+	switch frame[1] {
+	case length16:
+		return 4
+	case length64:
+		return 10
+	default:
+		return 2
+	}
+}
+
 // AppendTextHeader appends the header of an unfragmented text frame whose n
 // payload bytes the caller appends next.
 func AppendTextHeader(dst []byte, n int) []byte {

@@ -23,11 +23,16 @@ type got struct {
 	Code   ws.StatusCode
 }
 
-// read feeds the pieces one after the other.
+// read feeds the pieces one after the other to a Reader without compression.
 func read(t *testing.T, limit int, pieces ...[]byte) got {
 	t.Helper()
+	return readBy(t, frames.NewReader(limit, false), pieces...)
+}
+
+// readBy feeds the pieces to r.
+func readBy(t *testing.T, r frames.Reader, pieces ...[]byte) got {
+	t.Helper()
 	var out got
-	r := frames.NewReader(limit)
 	for _, piece := range pieces {
 		err := r.Feed(bytes.Clone(piece), func(f frames.Frame) error {
 			out.Frames = append(out.Frames, show(f.Op, f.Code, f.Payload))
@@ -55,12 +60,18 @@ func show(op ws.OpCode, code ws.StatusCode, payload []byte) string {
 // assertRead checks a stream whole, byte by byte, and cut at random places.
 func assertRead(t *testing.T, want got, limit int, stream []byte) {
 	t.Helper()
-	assert.Equal(t, want, read(t, limit, stream), "whole")
-	assert.Equal(t, want, read(t, limit, cut(stream, func(int) int { return 1 })...), "in single bytes")
+	assertReadBy(t, want, frames.NewReader(limit, false), stream)
+}
+
+// assertReadBy is assertRead with copies of r, which is new.
+func assertReadBy(t *testing.T, want got, r frames.Reader, stream []byte) {
+	t.Helper()
+	assert.Equal(t, want, readBy(t, r, stream), "whole")
+	assert.Equal(t, want, readBy(t, r, cut(stream, func(int) int { return 1 })...), "in single bytes")
 	rnd := rand.New(rand.NewPCG(1, uint64(len(stream))))
 	for range 20 {
 		pieces := cut(stream, func(left int) int { return 1 + rnd.IntN(left) })
-		assert.Equal(t, want, read(t, limit, pieces...), "in pieces %d", len(pieces))
+		assert.Equal(t, want, readBy(t, r, pieces...), "in pieces %d", len(pieces))
 	}
 }
 

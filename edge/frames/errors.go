@@ -26,7 +26,7 @@ func (e *ProtocolError) Error() string {
 // The violations a Reader can report. Shared and never changed, so that
 // refusing a client allocates nothing.
 var (
-	errReservedBits    = &ProtocolError{ws.StatusProtocolError, "reserved bits set without an extension"}
+	errReservedBits    = &ProtocolError{ws.StatusProtocolError, "reserved bits set that no extension allows there"}
 	errReservedOpCode  = &ProtocolError{ws.StatusProtocolError, "reserved opcode"}
 	errFragmentControl = &ProtocolError{ws.StatusProtocolError, "fragmented control frame"}
 	errLongControl     = &ProtocolError{ws.StatusProtocolError, "control frame longer than 125 bytes"}
@@ -40,5 +40,6 @@ var (
 	errCloseReason     = &ProtocolError{ws.StatusInvalidFramePayloadData, "close reason is not UTF-8"}
 	errBinary          = &ProtocolError{ws.StatusUnsupportedData, "binary messages are not supported"}
 	errText            = &ProtocolError{ws.StatusInvalidFramePayloadData, "text message is not UTF-8"}
+	errDeflate         = &ProtocolError{ws.StatusInvalidFramePayloadData, "compressed message is malformed"}
 	errTooBig          = &ProtocolError{ws.StatusMessageTooBig, "message larger than the limit"}
 )

@@ -2,13 +2,19 @@ package frames_test
 
 import (
 	"bytes"
+	"compress/flate"
 	"encoding/binary"
+	"io"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tidingsmesh/tidings/edge/frames"
 )
 
 const fuzzLimit = 300
@@ -37,22 +43,53 @@ func FuzzReader(f *testing.F) {
 		f.Add(seed, uint64(len(seed)))
 	}
 	f.Fuzz(func(t *testing.T, stream []byte, seed uint64) {
-		want := reference(stream)
-		require.Equal(t, want, read(t, fuzzLimit, stream), "whole")
-		require.Equal(t, want, read(t, fuzzLimit, cut(stream, func(int) int { return 1 })...), "single bytes")
-		rnd := rand.New(rand.NewPCG(seed, 1))
-		require.Equal(t, want, read(t, fuzzLimit, cut(stream, func(left int) int { return 1 + rnd.IntN(left) })...), "pieces")
+		requireReference(t, false, stream, seed)
 	})
+}
+
+// FuzzReader_Deflate is FuzzReader for a connection with permessage-deflate. The
+// decompressor it compares with is that of the standard library.
+func FuzzReader_Deflate(f *testing.F) {
+	hello := "\xf2\x48\xcd\xc9\xc9\x07\x00" // RFC 7692, section 7.2.3.1
+	for _, seed := range [][]byte{
+		client(fin|rsv1|text, hello),
+		join(client(rsv1|text, hello[:3]), client(fin|ping, "p"), client(fin|continuation, hello[3:]), client(fin|text, "a")),
+		client(fin|rsv1|text, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00"),
+		client(fin|rsv1|text, "\xf3\x48\xcd\xc9\xc9\x07\x00\xf2\x00"),
+		client(fin|rsv1|text, "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00"),
+		client(fin|rsv1|text, "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00"),
+		client(fin|rsv1|text, "\x62\x60\x00"), client(fin|rsv1|text, ""), client(fin|rsv1|text, "\x00"),
+		client(fin|rsv1|text, packed(f, strings.Repeat("a", fuzzLimit))),
+		client(fin|rsv1|text, packed(f, strings.Repeat("a", fuzzLimit+1))),
+		client(fin|rsv1|text, packed(f, `{"op":"hello","token":"eyJhbGciOi","rooms":[{"room":"campaign:42"},{"room":"campaign:43"}]}`)),
+		join(client(fin|rsv1|ping, "a")), client(fin|rsv1|binaryData, hello),
+		join(client(rsv1|text, hello[:3]), client(fin|rsv1|continuation, hello[3:])),
+	} {
+		f.Add(seed, uint64(len(seed)))
+	}
+	f.Fuzz(func(t *testing.T, stream []byte, seed uint64) {
+		requireReference(t, true, stream, seed)
+	})
+}
+
+func requireReference(t *testing.T, deflate bool, stream []byte, seed uint64) {
+	t.Helper()
+	want, r := reference(stream, deflate), frames.NewReader(fuzzLimit, deflate)
+	require.Equal(t, want, readBy(t, r, stream), "whole")
+	require.Equal(t, want, readBy(t, r, cut(stream, func(int) int { return 1 })...), "single bytes")
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	require.Equal(t, want, readBy(t, r, cut(stream, func(left int) int { return 1 + rnd.IntN(left) })...), "pieces")
 }
 
 // reference is the oracle. It refuses what gobwas's checks refuse and what this
 // package refuses beyond them.
-func reference(stream []byte) got {
+func reference(stream []byte, deflate bool) got {
 	var (
-		out     got
-		message []byte
-		started bool
-		r       = bytes.NewReader(stream)
+		out        got
+		message    []byte
+		started    bool
+		compressed wsflate.MessageState
+		r          = bytes.NewReader(stream)
 	)
 	fail := func(code ws.StatusCode) got { out.Code = code; return out }
 	for {
@@ -67,6 +104,12 @@ func reference(stream []byte) got {
 		// What the first byte forbids, then the second, is refused before the
 		// header is whole.
 		early := ws.Header{Fin: rest[0]&0x80 != 0, Rsv: rest[0] & 0x70 >> 4, OpCode: ws.OpCode(rest[0] & 0x0f), Masked: true}
+		if deflate {
+			var err error
+			if early, err = compressed.UnsetBits(early); err != nil {
+				return fail(ws.StatusProtocolError)
+			}
+		}
 		if ws.CheckHeader(early, state) != nil {
 			return fail(ws.StatusProtocolError)
 		}
@@ -114,6 +157,12 @@ func reference(stream []byte) got {
 			return out
 		default:
 			message, started = append(message, payload...), true
+			if h.Fin && compressed.IsCompressed() {
+				var code ws.StatusCode
+				if message, code = unpacked(message); code != 0 {
+					return fail(code)
+				}
+			}
 			if h.Fin {
 				if !utf8.Valid(message) {
 					return fail(ws.StatusInvalidFramePayloadData)
@@ -123,6 +172,20 @@ func reference(stream []byte) got {
 			}
 		}
 	}
+}
+
+// unpacked decompresses a message, or says with which code it is refused.
+func unpacked(message []byte) ([]byte, ws.StatusCode) {
+	const tail = "\x00\x00\xff\xff" + "\x01\x00\x00\xff\xff"
+	r := bytes.NewReader(append(bytes.Clone(message), tail...))
+	text, err := io.ReadAll(io.LimitReader(flate.NewReader(r), fuzzLimit+1))
+	switch rest := r.Len() - len(tail); {
+	case len(text) > fuzzLimit:
+		return nil, ws.StatusMessageTooBig
+	case err != nil || r.Len() > 0 && rest < 0 || rest > 1 || rest == 1 && message[len(message)-1] != 0:
+		return nil, ws.StatusInvalidFramePayloadData
+	}
+	return text, 0
 }
 
 // lengthAt reads the length of the frame at the start of b, if it is there, and

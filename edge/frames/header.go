@@ -10,6 +10,7 @@ import (
 const (
 	finBit     = 0x80
 	rsvBits    = 0x70
+	rsv1Bit    = 0x40 // a compressed message (RFC 7692, section 6)
 	opCodeBits = 0x0f
 	maskBit    = 0x80
 	lengthBits = 0x7f
@@ -21,10 +22,11 @@ const (
 
 // header is a checked frame header.
 type header struct {
-	op     ws.OpCode
-	fin    bool
-	mask   [maskSize]byte
-	length int
+	op       ws.OpCode
+	fin      bool
+	deflated bool
+	mask     [maskSize]byte
+	length   int
 }
 
 // parseHeader reads the header at the start of b. It returns the header's size,
@@ -32,14 +34,15 @@ type header struct {
 // bytes it is about are there and always in the same order, so a violation is
 // reported alike however the bytes were split. started says that a data
 // message has begun and not ended, space how many more payload bytes a data
-// message may have.
-func parseHeader(b []byte, started bool, space int) (header, int, error) {
+// message may have, and deflate that messages may be compressed.
+func parseHeader(b []byte, started bool, space int, deflate bool) (header, int, error) {
 	if len(b) == 0 {
 		return header{}, 0, nil
 	}
-	h := header{op: ws.OpCode(b[0] & opCodeBits), fin: b[0]&finBit != 0}
+	h := header{op: ws.OpCode(b[0] & opCodeBits), fin: b[0]&finBit != 0, deflated: b[0]&rsv1Bit != 0}
 	switch {
-	case b[0]&rsvBits != 0:
+	case b[0]&rsvBits&^rsv1Bit != 0,
+		h.deflated && !(deflate && (h.op == ws.OpText || h.op == ws.OpBinary)): // control frames and later fragments never are
 		return header{}, 0, errReservedBits
 	case h.op.IsReserved():
 		return header{}, 0, errReservedOpCode

@@ -1,7 +1,7 @@
 // Package frames reads the WebSocket frames of clients and builds those of the
 // server (RFC 6455). It does no I/O: a Reader is fed with whatever bytes
-// arrived, and builders append to a buffer of the caller. No extension is
-// supported.
+// arrived, and builders append to a buffer of the caller. The one extension is
+// permessage-deflate (RFC 7692) without context takeover.
 package frames
 
 import (
@@ -38,6 +38,7 @@ type Reader struct {
 	partial *partial // nil between messages
 	limit   int
 	done    bool // a close frame or an error ended the stream
+	deflate bool // messages may be compressed
 }
 
 // partial is what a Reader keeps of an incomplete message or frame.
@@ -47,6 +48,8 @@ type partial struct {
 	payload []byte
 	message int
 	started bool // a data message has begun and not ended
+	// deflated says that the message begun is compressed.
+	deflated bool
 
 	head     [ws.MaxHeaderSize]byte // the header being read, headSize bytes so far
 	headSize int
@@ -57,9 +60,10 @@ type partial struct {
 }
 
 // NewReader returns a Reader that refuses messages of more than limit payload
-// bytes as soon as the headers announce them.
-func NewReader(limit int) Reader {
-	return Reader{limit: max(limit, 0)}
+// bytes as soon as the headers announce them. With deflate, messages may be
+// compressed, and the limit holds for them as sent and as decompressed.
+func NewReader(limit int, deflate bool) Reader {
+	return Reader{limit: max(limit, 0), deflate: deflate}
 }
 
 // Feed takes the next bytes of the stream, any number of them, and calls handle
@@ -120,14 +124,14 @@ func (r *Reader) header(b []byte, h *header) (int, error) {
 	if p != nil && p.headSize > 0 {
 		had := p.headSize
 		p.headSize += copy(p.head[had:], b)
-		parsed, size, err := parseHeader(p.head[:p.headSize], started, space)
+		parsed, size, err := parseHeader(p.head[:p.headSize], started, space, r.deflate)
 		if size == 0 || err != nil {
 			return 0, err
 		}
 		*h, p.headSize = parsed, 0
 		return size - had, nil
 	}
-	parsed, size, err := parseHeader(b, started, space)
+	parsed, size, err := parseHeader(b, started, space, r.deflate)
 	if err != nil {
 		return 0, err
 	}
@@ -156,7 +160,7 @@ func (r *Reader) payload(h header, b []byte, handle func(Frame) error) (int, err
 		return n, r.control(h.op, chunk, handle)
 	}
 	if complete && got == 0 && h.op == ws.OpText && h.fin {
-		return n, text(chunk, handle)
+		return n, r.text(chunk, h.deflated, handle)
 	}
 
 	p := r.begin()
@@ -170,12 +174,15 @@ func (r *Reader) payload(h header, b []byte, handle func(Frame) error) (int, err
 		p.payload = p.payload[:p.message]
 		return n, r.control(h.op, payload, handle)
 	}
-	p.started, p.message = true, len(p.payload)
+	if !p.started {
+		p.started, p.deflated = true, h.deflated
+	}
+	p.message = len(p.payload)
 	if !h.fin {
 		return n, nil
 	}
 	r.partial = nil
-	return n, text(p.payload, handle)
+	return n, r.text(p.payload, p.deflated, handle)
 }
 
 // begin returns the partial state, creating it if nothing was incomplete.
@@ -198,7 +205,15 @@ func (p *partial) append(b []byte, limit int) {
 	p.payload = append(p.payload, b...)
 }
 
-func text(payload []byte, handle func(Frame) error) error {
+func (r *Reader) text(payload []byte, deflated bool, handle func(Frame) error) error {
+	if deflated {
+		d := inflaters.Get().(*inflater) //nolint:errcheck // the pool holds nothing else
+		defer inflaters.Put(d)
+		var err error
+		if payload, err = d.inflate(payload, r.limit); err != nil {
+			return err
+		}
+	}
 	if !utf8.Valid(payload) {
 		return errText
 	}

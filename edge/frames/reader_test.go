@@ -16,6 +16,7 @@ import (
 // First bytes of frames.
 const (
 	fin          = 0x80
+	rsv1         = 0x40
 	continuation = 0x0
 	text         = 0x1
 	binaryData   = 0x2
@@ -176,13 +177,13 @@ func TestReader_LimitsMessagesOverAllFragments(t *testing.T) {
 
 func TestReader_RefusesATooBigMessageAtItsHeader(t *testing.T) {
 	t.Parallel()
-	r := frames.NewReader(100)
+	r := frames.NewReader(100, false)
 	header := client(fin|text, strings.Repeat("a", 101))[:2]
 	var violation *frames.ProtocolError
 	require.ErrorAs(t, r.Feed(header, nil), &violation)
 	assert.Equal(t, ws.StatusMessageTooBig, violation.Code)
 
-	r = frames.NewReader(100)
+	r = frames.NewReader(100, false)
 	first := client(text, strings.Repeat("a", 60))
 	header = client(fin|continuation, strings.Repeat("a", 41))[:2]
 	require.NoError(t, r.Feed(first, nil))
@@ -200,7 +201,7 @@ func TestReader_ControlFramesDoNotCountAgainstTheLimit(t *testing.T) {
 func TestReader_ReturnsTheErrorOfTheCallbackAndStops(t *testing.T) {
 	t.Parallel()
 	enough := errors.New("enough")
-	r := frames.NewReader(limit)
+	r := frames.NewReader(limit, false)
 	calls := 0
 	handle := func(frames.Frame) error { calls++; return enough }
 	stream := join(client(fin|text, "a"), client(fin|text, "b"))
@@ -212,7 +213,7 @@ func TestReader_ReturnsTheErrorOfTheCallbackAndStops(t *testing.T) {
 func TestReader_IsSmallAndAllocatesNothingForWholeFrames(t *testing.T) {
 	assert.LessOrEqual(t, unsafe.Sizeof(frames.Reader{}), uintptr(24))
 
-	r := frames.NewReader(limit)
+	r := frames.NewReader(limit, false)
 	stream := join(client(fin|text, strings.Repeat("a", 300)), client(fin|ping, "p"))
 	count := 0
 	assert.Zero(t, testing.AllocsPerRun(100, func() {

@@ -286,7 +286,7 @@ func testAdmitsAForeignClient(t *testing.T) {
 // echo answers text with text and a close with a close.
 func echo(conn upgrade.Conn) error {
 	defer func() { _ = conn.Close() }()
-	reader := frames.NewReader(frames.DefaultMessageLimit)
+	reader := frames.NewReader(frames.DefaultMessageLimit, false)
 	closed := false
 	answer := func(f frames.Frame) error {
 		var frame []byte
