@@ -36,11 +36,13 @@ const (
 // Acceptor turns accepted connections into WebSocket connections and HTTP
 // requests. Create one with New; its methods may be used concurrently.
 type Acceptor struct {
-	cfg            Config
-	log            *slog.Logger
-	origins        originPolicy
-	upgrader       ws.Upgrader
-	refuseProtocol *Refusal
+	cfg      Config
+	log      *slog.Logger
+	origins  originPolicy
+	upgrader ws.Upgrader
+	// deflateUpgrader accepts permessage-deflate.
+	deflateUpgrader ws.Upgrader
+	refuseProtocol  *Refusal
 	// These name the limit.
 	refuseHeadTooLarge, refuseHeaders *Refusal
 	http                              *httpListener
@@ -64,10 +66,11 @@ func New(cfg Config, log *slog.Logger) (*Acceptor, error) {
 		return nil, err
 	}
 	return &Acceptor{
-		cfg:      cfg,
-		log:      log,
-		origins:  origins,
-		upgrader: newUpgrader(cfg.Subprotocol),
+		cfg:             cfg,
+		log:             log,
+		origins:         origins,
+		upgrader:        newUpgrader(cfg.Subprotocol, nil),
+		deflateUpgrader: newUpgrader(cfg.Subprotocol, ws.HandshakeHeaderString(deflateAnswer)),
 		refuseHeadTooLarge: refuse(http.StatusRequestHeaderFieldsTooLarge, ReasonHeadTooLarge,
 			fmt.Sprintf("the request head is larger than %d bytes", cfg.MaxHeadBytes)),
 		refuseHeaders: refuse(http.StatusRequestHeaderFieldsTooLarge, ReasonTooManyHeaders,

@@ -48,7 +48,7 @@ func BenchmarkSwitchProtocols(b *testing.B) {
 	raw := []byte(browserHead)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := a.switchProtocols(io.Discard, raw); err != nil {
+		if err := a.switchProtocols(io.Discard, raw, false); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -28,6 +28,11 @@ type Config struct {
 	// browsers and pass.
 	Origins []string
 
+	// Deflate accepts permessage-deflate from clients that offer it; see
+	// Request.Deflate. Off, Sec-WebSocket-Extensions is not looked at. Default
+	// off.
+	Deflate bool
+
 	// MaxHeadBytes bounds request line, headers and the empty line that ends
 	// them. Each pending connection holds that much memory. Default 8192.
 	MaxHeadBytes int

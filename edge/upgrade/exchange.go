@@ -125,7 +125,7 @@ func (a *Acceptor) check(ctx context.Context, request *Request, deadline time.Ti
 
 // deliver sends the 101 response and hands the connection over.
 func (a *Acceptor) deliver(ctx context.Context, conn net.Conn, h *head, request *Request, raw, early []byte) {
-	if err := a.switchProtocols(conn, raw); err != nil {
+	if err := a.switchProtocols(conn, raw, request.Deflate); err != nil {
 		refusal := closeOnDisconnect
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			refusal = closeOnTimeout

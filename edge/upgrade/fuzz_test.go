@@ -26,6 +26,8 @@ func FuzzHandshake(f *testing.F) {
 		"Authorization: Bearer a.b.c\r\n", "Sec-WebSocket-Protocol: a, tidings.v1, b\r\n",
 		"Sec-WebSocket-Protocol: a,,b\r\n", "X: \xc3\xa9\xff\r\n", "Pragma: no-cache\r\n", "Trailer: a b\r\n",
 		"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=\"8\"\r\n", "Connection: close\r\n",
+		"Sec-WebSocket-Extensions: a; b = \"c\",permessage-deflate;server_no_context_takeover\r\n", "Sec-WebSocket-Extensions: permessage-deflate;\r\n",
+		"Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Extensions: permessage-deflate\r\n",
 	} {
 		f.Add([]byte(strings.Replace(browserHead, "\r\n", "\r\n"+line, 1)), uint64(len(line)))
 	}
@@ -37,6 +39,7 @@ func FuzzHandshake(f *testing.F) {
 	}
 	cfg := DefaultConfig()
 	cfg.Origins = []string{"*"}
+	cfg.Deflate = true
 	cfg.Deliver = func(Conn) {}
 	a, err := New(cfg, slog.New(slog.DiscardHandler))
 	require.NoError(f, err)
@@ -80,12 +83,13 @@ func FuzzHandshake(f *testing.F) {
 		require.False(t, theirs.Close && !theirs.ProtoAtLeast(1, 1))
 
 		var answer bytes.Buffer
-		require.NoError(t, a.switchProtocols(&answer, raw))
+		require.NoError(t, a.switchProtocols(&answer, raw, request.Deflate))
 		got, err := http.ReadResponse(bufio.NewReader(&answer), nil)
 		require.NoError(t, err)
 		require.NoError(t, got.Body.Close())
 		require.Equal(t, http.StatusSwitchingProtocols, got.StatusCode)
 		require.Equal(t, cfg.Subprotocol, got.Header.Get("Sec-WebSocket-Protocol"))
+		require.Equal(t, request.Deflate, got.Header.Get("Sec-WebSocket-Extensions") != "")
 		sum := sha1.Sum([]byte(theirs.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 		require.Equal(t, base64.StdEncoding.EncodeToString(sum[:]), got.Header.Get("Sec-WebSocket-Accept"))
 		_, err = answer.ReadByte()
@@ -130,6 +134,7 @@ func requireSame(t *testing.T, h *head, r *http.Request) {
 	for f, name := range map[field]string{
 		fieldUpgrade: "Upgrade", fieldConnection: "Connection", fieldKey: "Sec-WebSocket-Key",
 		fieldVersion: "Sec-WebSocket-Version", fieldOrigin: "Origin", fieldAuthorization: "Authorization",
+		fieldExtensions: "Sec-WebSocket-Extensions",
 	} {
 		values := r.Header.Values(name)
 		require.Equal(t, h.has(f), len(values) > 0, name)

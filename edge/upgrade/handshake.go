@@ -66,6 +66,12 @@ func (a *Acceptor) examine(h *head, remote netip.Addr) (*Request, *Refusal) {
 		return nil, refuseToken
 	}
 	request.Token = string(token)
+	// Offers that are spread over several headers, which no client does, are declined.
+	if a.cfg.Deflate && h.has(fieldExtensions) && h.twice&(1<<fieldExtensions) == 0 {
+		if request.Deflate, ok = offersDeflate(h.values[fieldExtensions]); !ok {
+			return nil, refuseExtensions
+		}
+	}
 	return request, nil
 }
 
@@ -111,17 +117,25 @@ func bearer(value []byte) ([]byte, bool) {
 // switchProtocols answers a handshake that examine found good with 101. The
 // head goes through gobwas's upgrader, so that a second, independent parser
 // sees the very bytes that were examined; FuzzHandshake holds that it never
-// disagrees. If it did, it would have answered with its own refusal.
-func (a *Acceptor) switchProtocols(conn io.Writer, head []byte) error {
-	_, err := a.upgrader.Upgrade(struct {
+// disagrees. If it did, it would have answered with its own refusal. Extensions
+// are negotiated by examine alone: its result goes into the answer as it is.
+func (a *Acceptor) switchProtocols(conn io.Writer, head []byte, deflate bool) error {
+	upgrader := &a.upgrader
+	if deflate {
+		upgrader = &a.deflateUpgrader
+	}
+	_, err := upgrader.Upgrade(struct {
 		io.Reader
 		io.Writer
 	}{bytes.NewReader(head), conn})
 	return err
 }
 
-func newUpgrader(protocol string) ws.Upgrader {
+// newUpgrader makes an upgrader whose answer has the lines of header, if it is
+// not nil, as well.
+func newUpgrader(protocol string, header ws.HandshakeHeader) ws.Upgrader {
 	return ws.Upgrader{
 		Protocol: func(offered []byte) bool { return string(offered) == protocol },
+		Header:   header,
 	}
 }

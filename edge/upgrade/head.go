@@ -15,6 +15,7 @@ const (
 	fieldAuthorization
 	fieldContentLength
 	fieldTransferEncoding
+	fieldExtensions
 	fieldProtocol // may be there several times
 	fieldCount
 	fieldOther = fieldCount
@@ -163,6 +164,8 @@ func fieldOf(name []byte) field {
 		f, want = fieldVersion, "sec-websocket-version"
 	case 22:
 		f, want = fieldProtocol, "sec-websocket-protocol"
+	case 24:
+		f, want = fieldExtensions, "sec-websocket-extensions"
 	default:
 		return fieldOther
 	}

@@ -18,6 +18,9 @@ type Request struct {
 	// Token is the credential of an "Authorization: Bearer" header, unchecked,
 	// empty when there was none. Never log it.
 	Token string
+	// Deflate says that permessage-deflate was negotiated, without context
+	// takeover in either direction. Never with Config.Deflate off.
+	Deflate bool
 	// RemoteAddr is the address of the peer, which may be a proxy; invalid when
 	// the connection is not TCP.
 	RemoteAddr netip.Addr
@@ -98,6 +101,7 @@ var (
 	refuseNoVersion    = refuse(http.StatusBadRequest, ReasonHandshake, "Sec-WebSocket-Version is missing")
 	refuseVersion      = refuse(http.StatusUpgradeRequired, ReasonVersion, "WebSocket version 13 is spoken here")
 	refuseProtocolList = refuse(http.StatusBadRequest, ReasonHandshake, "Sec-WebSocket-Protocol is malformed")
+	refuseExtensions   = refuse(http.StatusBadRequest, ReasonHandshake, "Sec-WebSocket-Extensions is malformed")
 	refuseOrigin       = refuse(http.StatusForbidden, ReasonOrigin, "pages of this origin may not connect")
 	refuseToken        = refuse(http.StatusUnauthorized, ReasonToken, "malformed Authorization: Bearer header")
 	refuseNotUpgrade   = refuse(http.StatusUpgradeRequired, ReasonNotUpgrade, "this is a WebSocket endpoint")
