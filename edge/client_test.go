@@ -51,13 +51,20 @@ func (n *node) dialOptions(header http.Header) *websocket.DialOptions {
 // dial opens a connection; header may be nil.
 func (n *node) dial(t testing.TB, header http.Header) *client {
 	t.Helper()
+	c, _ := n.dialWith(t, n.dialOptions(header))
+	return c
+}
+
+// dialWith opens a connection and returns the edge's answer as well.
+func (n *node) dialWith(t testing.TB, options *websocket.DialOptions) (*client, http.Header) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	conn, _, err := websocket.Dial(ctx, n.url(), n.dialOptions(header)) //nolint:bodyclose // the connection took it
+	conn, resp, err := websocket.Dial(ctx, n.url(), options) //nolint:bodyclose // the connection took it
 	require.NoError(t, err)
 	conn.SetReadLimit(-1)
 	t.Cleanup(func() { _ = conn.CloseNow() })
-	return &client{conn: conn, pos: make(map[string]wire.Position)}
+	return &client{conn: conn, pos: make(map[string]wire.Position)}, resp.Header
 }
 
 // refused dials and wants a plain HTTP answer.
@@ -80,6 +87,13 @@ func (n *node) refused(t testing.TB, header http.Header) (status int, body strin
 func (n *node) join(t testing.TB, rooms ...subjects.Room) *client {
 	t.Helper()
 	c := n.dial(t, nil)
+	c.enter(t, rooms...)
+	return c
+}
+
+// enter says hello, joins rooms with a token for just these and returns when it is in.
+func (c *client) enter(t testing.TB, rooms ...subjects.Room) {
+	t.Helper()
 	names := make([]string, len(rooms))
 	refs := make([]wire.RoomRef, len(rooms))
 	for i, r := range rooms {
@@ -90,7 +104,6 @@ func (n *node) join(t testing.TB, rooms ...subjects.Room) *client {
 		joined := c.want(t, wire.OpJoined)
 		c.pos[joined.Room] = *joined.Position
 	}
-	return c
 }
 
 // hello says hello and awaits the welcome.
@@ -305,13 +318,20 @@ const handshake = "GET /ws HTTP/1.1\r\nHost: tests\r\nUpgrade: websocket\r\nConn
 // upgrade opens a connection, sends a handshake and, in the same write, whatever follows it.
 func (n *node) upgrade(t testing.TB, glued string) *wireConn {
 	t.Helper()
+	c, _ := n.upgradeBy(t, handshake, glued)
+	return c
+}
+
+// upgradeBy is upgrade with a handshake of one's own. It returns the answer as well.
+func (n *node) upgradeBy(t testing.TB, handshake, glued string) (*wireConn, http.Header) {
+	t.Helper()
 	c := n.connect(t)
 	c.put(t, handshake+glued)
 	resp, err := http.ReadResponse(c.in, nil)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
-	return c
+	return c, resp.Header
 }
 
 func (c *wireConn) put(t testing.TB, b string) {

@@ -40,6 +40,9 @@ type Config struct {
 	TLS       bool
 	// Shards is the number of event loops (default GOMAXPROCS).
 	Shards int
+	// DeflateFrom is the size in bytes from which on an event's frame is compressed, once for all receivers of
+	// a shard that negotiated permessage-deflate. 0 (the default) does not offer it to clients.
+	DeflateFrom int
 	// Feed brings the events. The edge runs it and stops it last.
 	Feed *mesh.Feed
 	// Verifier checks tokens, Rules decide about rooms.
@@ -129,6 +132,9 @@ func (c Config) Validate() error {
 		wrong = append(wrong, fmt.Errorf("transport %q, want auto, epoll or portable", c.Transport))
 	}
 	l := c.Limits
+	if c.DeflateFrom < 0 {
+		wrong = append(wrong, fmt.Errorf("deflate from %d bytes, want 0 for not at all or more", c.DeflateFrom))
+	}
 	positive("shards", c.Shards)
 	positive("message limit", l.Message)
 	positive("token limit", l.Token)

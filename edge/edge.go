@@ -61,6 +61,7 @@ func New(cfg Config, log *slog.Logger) (*Edge, error) {
 	accept.Path = cfg.Path
 	accept.Subprotocol = wire.Subprotocol
 	accept.Origins = cfg.Origins
+	accept.Deflate = cfg.DeflateFrom > 0
 	accept.MaxHeadBytes = cfg.Limits.Handshake
 	accept.MaxHeaders = cfg.Limits.Headers
 	accept.Timeout = cfg.Limits.HandshakeTimeout
@@ -275,7 +276,8 @@ func (e *Edge) deliverDescriptor(fd int, early []byte, r *upgrade.Request) {
 func (e *Edge) newSession(r *upgrade.Request) *session {
 	c := &session{
 		shard:    e.shards[e.next.Add(1)%uint32(len(e.shards))], //nolint:gosec // a handful of shards
-		reader:   frames.NewReader(e.cfg.Limits.Message, false),
+		reader:   frames.NewReader(e.cfg.Limits.Message, r.Deflate),
+		deflate:  r.Deflate,
 		address:  r.RemoteAddr,
 		admitted: e.admission.enterAddress(r.RemoteAddr),
 	}

@@ -40,6 +40,7 @@ type session struct {
 	state     sessionState
 	admitted  bool  // in admission's addresses
 	counted   bool  // in admission's users
+	deflate   bool  // takes compressed frames; never changed
 	index     int32 // in the shard's sessions
 	asked     int32 // joins that the mesh has not answered, also for those who left meanwhile
 	address   netip.Addr

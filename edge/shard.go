@@ -366,17 +366,27 @@ func (s *shard) fanOut(r *room) {
 	}
 }
 
-// fan sends entries of a room, which are together in buf, to its members.
+// fan sends entries of a room, which are together in buf, to its members: as they are, or compressed once
+// for all who negotiated that.
 func (s *shard) fan(r *room, entries []continuity.Entry, buf []byte) {
 	first, last := &entries[0], &entries[len(entries)-1]
-	sent := 0
+	var deflated []byte // nil until the first who wants it
+	sent, bytes := 0, 0
 	for i := 0; i < len(r.members); {
 		m := r.members[i]
 		if !m.lagging {
+			b := buf
+			if m.session.deflate {
+				if deflated == nil {
+					deflated = deflate(entries, buf, s.edge.cfg.DeflateFrom)
+				}
+				b = deflated
+			}
 			sent++
+			bytes += len(b)
 			// A member may stand after prev, at a position that no event has; where it stands is what
 			// counts when the buffer has to be given up.
-			m.session.send(queued{buf: buf, to: m, from: max(first.Prev, m.through), through: last.Seq, at: first.Time})
+			m.session.send(queued{buf: b, to: m, from: max(first.Prev, m.through), through: last.Seq, at: first.Time})
 			if sent%yieldEvery == 0 {
 				runtime.Gosched()
 			}
@@ -385,7 +395,7 @@ func (s *shard) fan(r *room, entries []continuity.Entry, buf []byte) {
 			i++ // otherwise m was closed and its place taken by another
 		}
 	}
-	s.count(len(entries)*sent, len(buf)*sent)
+	s.count(len(entries)*sent, bytes)
 }
 
 // yieldEvery lets other goroutines run in the middle of a large room: ten thousand members are

@@ -37,6 +37,7 @@ func TestViolations_GetTheirDocumentedCloseCode(t *testing.T) {
 			"since of the wrong type":   {hello + textFrame(`{"op":"join","rooms":[{"room":"k:1","since":"x"}]}`), 4400},
 			"unmasked":                  {string(ws.MustCompileFrame(ws.NewTextFrame([]byte("{}")))), 1002},
 			"reserved bits":             {"\xf1\x80\x00\x00\x00\x00", 1002},
+			"compressed, not agreed on": {"\xc1\x87\x00\x00\x00\x00\xf2\x48\xcd\xc9\xc9\x07\x00", 1002},
 			"reserved opcode":           {"\x83\x80\x00\x00\x00\x00", 1002},
 			"continuation of nothing":   {masked(ws.OpContinuation, true, "x"), 1002},
 			"message inside another":    {masked(ws.OpText, false, "{") + textFrame("{}"), 1002},
