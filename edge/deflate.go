@@ -11,7 +11,7 @@ import (
 // compressed. It returns plain itself if none gains by it.
 //
 // It is called at most once per event and shard, and only for events that go out live: what a client gets
-// for itself alone, a replay or a control frame, is sent as it is. See ADR 9.
+// for itself alone, a replay or a control frame, is sent as it is. See ADR 10.
 func deflate(entries []continuity.Entry, plain []byte, from int) []byte {
 	buf := make([]byte, 0, len(plain))
 	for i := range entries {

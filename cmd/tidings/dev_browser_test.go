@@ -263,6 +263,28 @@ func TestDevPage_AfterACutExactlyTheMissedEventsAreReplayed(t *testing.T) {
 	b.quiet()
 }
 
+// A browser offers compression by itself, compresses what it sends then, and decompresses what comes.
+func TestDevPage_WorksCompressed(t *testing.T) {
+	s := startDev(t, "--deflate-from", "1B")
+	b := startBrowser(t)
+	b.open(s.page)
+	b.evaluate(`const another = new WebSocket(new URL("/ws", location), "tidings.v1");
+		another.onopen = () => { document.title = another.extensions; another.close() }`)
+	assert.True(t, get(b, chromedp.Poll[bool](`document.title.startsWith("permessage-deflate")`)))
+	b.join("campaign:42")
+	b.see(`#rooms [data-room="campaign:42"][data-state=joined]`)
+	nc := connect(t, s.nats)
+	var want []uint64
+	for range 3 {
+		seq := store(t, nc, &nats.Msg{Data: []byte(`{"type":"dice_rolled","data":"` + strings.Repeat("six ", 1000) + `"}`)})
+		b.see(eventRow(seq, "live"))
+		want = append(want, seq)
+	}
+	b.whole(want...)
+	assert.Contains(t, b.rows()[0].Data, "six six")
+	b.quiet()
+}
+
 func TestDevPage_ShowsThatBobMayNotSeeTheRoom(t *testing.T) {
 	s := startDev(t)
 	b := startBrowser(t)

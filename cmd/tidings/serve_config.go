@@ -12,14 +12,15 @@ import (
 // ServeConfig is every setting of the server. The tags are the one place that spells a flag, its default and its help:
 // the command line, the environment, the YAML file and docs/configuration.md all follow from them.
 type ServeConfig struct {
-	HTTP      string        `group:"Listening" default:":8080" placeholder:"ADDR" help:"Address for browsers: HTTP and WebSocket on one port."`
-	Admin     string        `group:"Listening" default:"127.0.0.1:9090" placeholder:"ADDR" help:"Address for operators: /healthz, /readyz, /metrics, pprof. It asks for no password, so keep it on loopback or a private network."`
-	TLSCert   string        `group:"Listening" name:"tls-cert" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key, --http speaks TLS."`
-	TLSKey    string        `group:"Listening" name:"tls-key" placeholder:"FILE" help:"Private key of --tls-cert in PEM."`
-	Origin    []string      `group:"Listening" sep:"none" placeholder:"ORIGIN" help:"Web origin that may connect, as scheme://host[:port]; repeatable. Without any, pages of the same host may."`
-	EdgeName  string        `group:"Listening" placeholder:"NAME" help:"Name of this server among the others, 1 to 64 of A-Z a-z 0-9 _ -; must differ on every server. Default: host name and a random part."`
-	Transport string        `group:"Listening" default:"auto" enum:"auto,epoll,portable" help:"How sockets are driven: epoll (Linux without TLS), portable (one goroutine each), or auto for the better one that works."`
-	Drain     time.Duration `group:"Listening" default:"10s" placeholder:"DURATION" help:"Time given to clients to move to another server at an orderly end; 0s closes them at once."`
+	HTTP        string        `group:"Listening" default:":8080" placeholder:"ADDR" help:"Address for browsers: HTTP and WebSocket on one port."`
+	Admin       string        `group:"Listening" default:"127.0.0.1:9090" placeholder:"ADDR" help:"Address for operators: /healthz, /readyz, /metrics, pprof. It asks for no password, so keep it on loopback or a private network."`
+	TLSCert     string        `group:"Listening" name:"tls-cert" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key, --http speaks TLS."`
+	TLSKey      string        `group:"Listening" name:"tls-key" placeholder:"FILE" help:"Private key of --tls-cert in PEM."`
+	Origin      []string      `group:"Listening" sep:"none" placeholder:"ORIGIN" help:"Web origin that may connect, as scheme://host[:port]; repeatable. Without any, pages of the same host may."`
+	EdgeName    string        `group:"Listening" placeholder:"NAME" help:"Name of this server among the others, 1 to 64 of A-Z a-z 0-9 _ -; must differ on every server. Default: host name and a random part."`
+	Transport   string        `group:"Listening" default:"auto" enum:"auto,epoll,portable" help:"How sockets are driven: epoll (Linux without TLS), portable (one goroutine each), or auto for the better one that works."`
+	DeflateFrom bytesize.Size `group:"Listening" default:"0B" placeholder:"SIZE" help:"Agree to compression (permessage-deflate) and compress events from this size on, once for all receivers; 0B for neither. 512B is a good start."`
+	Drain       time.Duration `group:"Listening" default:"10s" placeholder:"DURATION" help:"Time given to clients to move to another server at an orderly end; 0s closes them at once."`
 
 	Data       string `group:"NATS" default:"./data" placeholder:"DIR" help:"Folder of the embedded NATS server's streams; not used with --nats."`
 	NATS       URL    `group:"NATS" name:"nats" placeholder:"URL" help:"External NATS instead of the embedded one, several servers separated by commas. Without user or password: addresses are logged."`

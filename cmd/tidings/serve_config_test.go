@@ -43,6 +43,16 @@ func TestServeConfig_EveryLimitReachesTheEdge(t *testing.T) {
 	}
 }
 
+func TestServeConfig_DeflateReachesTheEdge(t *testing.T) {
+	got := run(t, nil, "config", "check", "--dev", "--deflate-from=512B")
+	require.Equal(t, statusOK, got.status, got.stderr)
+	assert.Equal(t, 512, (&ServeConfig{DeflateFrom: 512}).edge().DeflateFrom)
+
+	got = run(t, nil, "config", "check", "--dev", "--deflate-from=9MiB")
+	assert.NotEqual(t, statusOK, got.status)
+	assert.Contains(t, got.stderr, "deflate-from")
+}
+
 var otherLimits = []string{
 	"--max-message=32KiB", "--max-token=4KiB", "--max-handshake=16KiB", "--max-headers=128", "--handshake-timeout=10s", "--hello-timeout=10s",
 	"--max-rooms=256", "--join-rate=200", "--join-burst=1000", "--max-per-user=64", "--max-per-address=2000", "--client-buffer=512KiB",

@@ -187,6 +187,7 @@ func (c *ServeConfig) edge() edge.Config {
 	cfg.Transport = edge.Transport(c.Transport)
 	cfg.TLS = c.TLSCert != ""
 	cfg.Drain = c.Drain
+	cfg.DeflateFrom = int(c.DeflateFrom)
 	l := &cfg.Limits
 	l.Message = int(c.MaxMessage)
 	l.Token = int(c.MaxToken)

@@ -43,6 +43,7 @@ func (c *ServeConfig) validate(o origins) error {
 		check("edge-name", fmt.Errorf("%q is not 1 to 64 of A-Z a-z 0-9 _ -", c.EdgeName))
 	}
 	check("drain", between(c.Drain, 0, 10*time.Minute))
+	check("deflate-from", between(c.DeflateFrom, 0, 8*bytesize.Mebibyte))
 	check(c.tls())
 	check("transport", c.driver())
 

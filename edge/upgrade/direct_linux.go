@@ -111,7 +111,7 @@ func (a *Acceptor) direct(ctx context.Context, fd int, peer netip.Addr, b []byte
 	if refusal == nil {
 		refusal = a.check(ctx, request, time.Now().Add(a.cfg.Timeout))
 	}
-	if refusal != nil || a.switchProtocols(descriptor(fd), b[:size]) != nil {
+	if refusal != nil || a.switchProtocols(descriptor(fd), b[:size], request.Deflate) != nil {
 		return false
 	}
 	a.cfg.DeliverDescriptor(fd, early(b[size:]), request)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +20,24 @@ import (
 const examples = "../../../docs/examples/node"
 
 func TestNodeWorker_BothCloudEventModesReachANodeClient(t *testing.T) {
-	s := serve(t)
+	for name, flags := range map[string][]string{"plain": nil, "compressed": {"--deflate-from", "1B"}} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, flags...)
+			plain := reachANodeClient(t, s)
+			_, metrics := s.get(t, "/metrics")
+			_, sent, found := strings.Cut(metrics, "\ntidings_edge_delivered_bytes_total ")
+			require.True(t, found, metrics)
+			sent, _, _ = strings.Cut(sent, "\n")
+			bytes, err := strconv.Atoi(sent)
+			require.NoError(t, err)
+			assert.Equal(t, flags != nil, bytes < plain, "%d of %d bytes were sent", bytes, plain)
+		})
+	}
+}
+
+// reachANodeClient returns how many bytes the events had that the client got.
+func reachANodeClient(t *testing.T, s *server) (plain int) {
+	t.Helper()
 	folder, err := filepath.Abs(examples)
 	require.NoError(t, err)
 
@@ -39,6 +58,9 @@ func TestNodeWorker_BothCloudEventModesReachANodeClient(t *testing.T) {
 				frame, err := wire.DecodeServer([]byte(line))
 				require.NoError(t, err)
 				if frame.Op == op {
+					if op == wire.OpEvent {
+						plain += len(line)
+					}
 					return frame
 				}
 			case <-time.After(patience):
@@ -80,4 +102,5 @@ func TestNodeWorker_BothCloudEventModesReachANodeClient(t *testing.T) {
 		continue
 	}
 	_ = listener.Wait() // it was interrupted
+	return plain
 }
