@@ -12,9 +12,16 @@ import (
 	"github.com/tidingsmesh/tidings/subjects"
 )
 
-// MaxRooms is how many rooms one PublishAll can reach; it is the server's limit
-// for an atomic batch.
-const MaxRooms = 1000
+// MaxBatch is how many rooms one PublishAll can reach, and how many events one PublishSeries can hold; it
+// is the server's limit for an atomic batch.
+const MaxBatch = 1000
+
+// letter is one event on its way into one room.
+type letter struct {
+	room    subjects.Room
+	event   subjects.Event
+	payload []byte
+}
 
 // PublishAll stores e in every room or in none, by an atomic batch (ADR-50 of
 // NATS), and returns the acks in the order of rooms. For an event that concerns
@@ -29,47 +36,79 @@ const MaxRooms = 1000
 // a store that is full before the last message of a batch, which a single server
 // notices too late: it is an ErrUnknownOutcome beside the ErrStoreFull.
 func (p *Publisher) PublishAll(ctx context.Context, rooms []subjects.Room, e subjects.Event) ([]Ack, error) {
+	what := fmt.Sprintf("publish to %d rooms", len(rooms))
 	if err := checkRooms(rooms, e); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
+	payload := e.AppendJSON(nil)
+	letters := make([]letter, len(rooms))
+	for i, room := range rooms {
+		letters[i] = letter{room, e, payload}
+	}
+	return p.publishBatch(ctx, what, letters, rooms...)
+}
+
+// PublishSeries stores events in room in their order with nothing in between, or none of them, by an atomic
+// batch, and returns their acks. They reach the edges together, so each client gets them in one write;
+// and they cost one round trip instead of one each. Errors are those of PublishAll, events instead of rooms.
+func (p *Publisher) PublishSeries(ctx context.Context, room subjects.Room, events ...subjects.Event) ([]Ack, error) {
+	what := fmt.Sprintf("publish %d events to %s", len(events), room)
+	if len(events) == 0 || len(events) > MaxBatch {
+		return nil, fmt.Errorf("%s: %w: want 1 to %d", what, ErrBatch, MaxBatch)
+	}
+	letters := make([]letter, len(events))
+	seen := make(map[string]struct{}, len(events))
+	for i, e := range events {
+		if err := checkPublish(room, e); err != nil {
+			return nil, err
+		}
+		if _, twice := seen[e.ID]; twice {
+			return nil, fmt.Errorf("%s: %w: %s comes twice", what, ErrBatch, e.ID)
+		}
+		seen[e.ID] = struct{}{}
+		letters[i] = letter{room, e, e.AppendJSON(nil)}
+	}
+	return p.publishBatch(ctx, what, letters, room)
+}
+
+// publishBatch stores all letters, which are for these rooms, or none.
+func (p *Publisher) publishBatch(ctx context.Context, what string, letters []letter, rooms ...subjects.Room) ([]Ack, error) {
 	done, err := p.turns.take(ctx, rooms...)
 	if err != nil {
-		return nil, fmt.Errorf("publish to %d rooms: %w", len(rooms), err)
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	defer done()
-	payload := e.AppendJSON(nil)
-	if len(rooms) == 1 {
-		ack, err := p.publish(ctx, rooms[0], e, payload)
+	if len(letters) == 1 {
+		ack, err := p.publish(ctx, letters[0])
 		if err != nil {
 			return nil, err
 		}
 		return []Ack{ack}, nil
 	}
-
-	messages := make([]*nats.Msg, len(rooms))
-	for i, room := range rooms {
-		messages[i] = p.message(room, e, payload)
+	messages := make([]*nats.Msg, len(letters))
+	for i, l := range letters {
+		messages[i] = p.message(l)
 	}
-	reply, err := p.persistBatch(ctx, rooms[0], messages)
+	reply, err := p.persistBatch(ctx, letters[0].room, messages)
 	switch {
 	case hasCode(err, codeBatchDuplicate):
-		return p.publishEach(ctx, rooms, e, payload)
+		return p.publishEach(ctx, what, letters)
 	case err != nil:
-		return nil, fmt.Errorf("publish to %d rooms: %w", len(rooms), p.explain(ctx, err, messages...))
-	case reply.Count != len(rooms):
-		return nil, fmt.Errorf("publish to %d rooms: ack counts %d: %w", len(rooms), reply.Count, ErrUnknownOutcome)
+		return nil, fmt.Errorf("%s: %w", what, p.explain(ctx, err, messages...))
+	case reply.Count != len(letters):
+		return nil, fmt.Errorf("%s: ack counts %d: %w", what, reply.Count, ErrUnknownOutcome)
 	}
 	// The batch is stored in one piece; the ack is the last message's.
-	acks := make([]Ack, len(rooms))
-	for i := range acks {
-		acks[i] = Ack{Seq: reply.Seq - uint64(len(rooms)-1-i), ID: e.ID} //nolint:gosec // a length
+	acks := make([]Ack, len(letters))
+	for i, l := range letters {
+		acks[i] = Ack{Seq: reply.Seq - uint64(len(letters)-1-i), ID: l.event.ID} //nolint:gosec // a length
 	}
 	return acks, nil
 }
 
 func checkRooms(rooms []subjects.Room, e subjects.Event) error {
-	if len(rooms) == 0 || len(rooms) > MaxRooms {
-		return fmt.Errorf("publish to %d rooms: %w: want 1 to %d", len(rooms), ErrRooms, MaxRooms)
+	if len(rooms) == 0 || len(rooms) > MaxBatch {
+		return fmt.Errorf("%w: want 1 to %d", ErrBatch, MaxBatch)
 	}
 	seen := make(map[subjects.Room]struct{}, len(rooms))
 	for _, room := range rooms {
@@ -77,7 +116,7 @@ func checkRooms(rooms []subjects.Room, e subjects.Event) error {
 			return err
 		}
 		if _, twice := seen[room]; twice {
-			return fmt.Errorf("publish to %d rooms: %w: %s comes twice", len(rooms), ErrRooms, room)
+			return fmt.Errorf("%w: %s comes twice", ErrBatch, room)
 		}
 		seen[room] = struct{}{}
 	}
@@ -156,14 +195,13 @@ func uncommitted(err error) error {
 	return err
 }
 
-// publishEach brings every room to the same state after part of them was found
-// to have the event.
-func (p *Publisher) publishEach(ctx context.Context, rooms []subjects.Room, e subjects.Event, payload []byte) ([]Ack, error) {
-	acks := make([]Ack, 0, len(rooms))
-	for _, room := range rooms {
-		ack, err := p.publish(ctx, room, e, payload)
+// publishEach stores the letters one by one, after some of them were found to be stored.
+func (p *Publisher) publishEach(ctx context.Context, what string, letters []letter) ([]Ack, error) {
+	acks := make([]Ack, 0, len(letters))
+	for _, l := range letters {
+		ack, err := p.publish(ctx, l)
 		if err != nil {
-			return acks, fmt.Errorf("after %d of %d rooms: %w", len(acks), len(rooms), err)
+			return acks, fmt.Errorf("%s, after %d of them: %w", what, len(acks), err)
 		}
 		acks = append(acks, ack)
 	}

@@ -83,14 +83,14 @@ func TestPublishAll_AThousandRoomsAtMost(t *testing.T) {
 	n := startRooms(t)
 	nc := n.Conn(t)
 	p := newPublisher(t, nc, mesh.PublisherConfig{})
-	most := rooms(t, mesh.MaxRooms)
+	most := rooms(t, mesh.MaxBatch)
 	for name, bad := range map[string][]subjects.Room{
 		"none":         nil,
-		"one too many": rooms(t, mesh.MaxRooms+1),
+		"one too many": rooms(t, mesh.MaxBatch+1),
 		"one twice":    {most[0], most[1], most[0]},
 	} {
 		_, err := p.PublishAll(within(t), bad, event(t))
-		require.ErrorIs(t, err, mesh.ErrRooms, name)
+		require.ErrorIs(t, err, mesh.ErrBatch, name)
 	}
 	_, err := p.PublishAll(within(t), append(slices.Clone(most[:3]), subjects.Room{Kind: "campaign"}), event(t))
 	require.ErrorIs(t, err, subjects.ErrInvalidRoom)
@@ -99,7 +99,7 @@ func TestPublishAll_AThousandRoomsAtMost(t *testing.T) {
 	e := event(t)
 	acks, err := p.PublishAll(within(t), most, e)
 	require.NoError(t, err)
-	assert.Equal(t, uint64(mesh.MaxRooms), lastSeq(t, nc))
+	assert.Equal(t, uint64(mesh.MaxBatch), lastSeq(t, nc))
 	subjectsOf := make([]string, len(most))
 	for i, r := range most {
 		subjectsOf[i] = r.Subject()

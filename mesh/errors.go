@@ -43,8 +43,8 @@ var (
 	// with the same id within the stream's duplicate window is safe.
 	ErrUnknownOutcome = errors.New("mesh: publish was not acked")
 
-	// ErrRooms says that a list of rooms is empty, too long, or names one twice.
-	ErrRooms = errors.New("mesh: bad list of rooms")
+	// ErrBatch says that a list of rooms or events is empty, too long, or has one twice.
+	ErrBatch = errors.New("mesh: bad batch")
 
 	// ErrBusy says that a bound on waiting publishers was reached.
 	ErrBusy = errors.New("mesh: too many publishers wait")

@@ -148,7 +148,7 @@ func (p *Publisher) Publish(ctx context.Context, room subjects.Room, e subjects.
 		return Ack{}, fmt.Errorf("publish to %s: %w", room, err)
 	}
 	defer done()
-	return p.publish(ctx, room, e, e.AppendJSON(nil))
+	return p.publish(ctx, letter{room, e, e.AppendJSON(nil)})
 }
 
 // PublishData stores an event of the catalogue, or of any other type that knows
@@ -173,29 +173,29 @@ func checkPublish(room subjects.Room, e subjects.Event) error {
 }
 
 // publish stores one event; the caller has the room's turn.
-func (p *Publisher) publish(ctx context.Context, room subjects.Room, e subjects.Event, payload []byte) (Ack, error) {
-	m := p.message(room, e, payload)
+func (p *Publisher) publish(ctx context.Context, l letter) (Ack, error) {
+	m := p.message(l)
 	flight, land := p.takeOff(ctx, m)
 	defer land()
-	reply, err := p.persist(flight, room, func(ctx context.Context) (pubAck, error) {
+	reply, err := p.persist(flight, l.room, func(ctx context.Context) (pubAck, error) {
 		return p.send(ctx, m)
 	})
 	if err != nil {
-		return Ack{}, fmt.Errorf("publish to %s: %w", room, p.explain(ctx, err, m))
+		return Ack{}, fmt.Errorf("publish to %s: %w", l.room, p.explain(ctx, err, m))
 	}
 	if reply.Duplicate {
 		// The stored one may never have been announced.
-		_ = p.nc.Publish(room.Nudge(), nil) // the edges' audit finds it too
+		_ = p.nc.Publish(l.room.Nudge(), nil) // the edges' audit finds it too
 	}
-	return Ack{Seq: reply.Seq, Duplicate: reply.Duplicate, ID: e.ID}, nil
+	return Ack{Seq: reply.Seq, Duplicate: reply.Duplicate, ID: l.event.ID}, nil
 }
 
-func (p *Publisher) message(room subjects.Room, e subjects.Event, payload []byte) *nats.Msg {
-	subject := room.Subject()
+func (p *Publisher) message(l letter) *nats.Msg {
+	subject := l.room.Subject()
 	return &nats.Msg{
 		Subject: subject,
-		Header:  nats.Header{nats.MsgIdHdr: {messageID(subject, e.ID)}},
-		Data:    payload,
+		Header:  nats.Header{nats.MsgIdHdr: {messageID(subject, l.event.ID)}},
+		Data:    l.payload,
 	}
 }
 

@@ -58,17 +58,17 @@ func newWorker(ctx context.Context, dial mesh.DialConfig, rooms []string) (*work
 
 func (w *worker) Close() { w.close() }
 
-// Publish stores the events one after the other: the second is sent when the first is acked, since only so retries keep the
-// order.
+// Publish stores the events together, or none of them.
 func (w *worker) Publish(ctx context.Context, room int, events []Event) (stored int, err error) {
-	for _, e := range events {
-		event := subjects.Event{ID: subjects.NewID(), Source: "/tidings/loadtest", Type: e.Type, Time: time.Now().UTC(), Data: e.Data}
-		if _, err := w.publisher.Publish(ctx, w.rooms[room], event); err != nil {
-			return stored, publishError(err)
-		}
-		stored++
+	series := make([]subjects.Event, len(events))
+	for i, e := range events {
+		series[i] = subjects.Event{ID: subjects.NewID(), Source: "/tidings/loadtest", Type: e.Type, Time: time.Now().UTC(), Data: e.Data}
 	}
-	return stored, nil
+	acks, err := w.publisher.PublishSeries(ctx, w.rooms[room], series...)
+	if err != nil {
+		return len(acks), publishError(err)
+	}
+	return len(acks), nil
 }
 
 // publishError is err without the room, so that equal ones can be counted.
