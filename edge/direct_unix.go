@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tidingsmesh/tidings/internal/nonblock"
 )
 
 // directSocket reads and writes a TCP connection through the runtime's poller without waiting in
@@ -19,6 +21,12 @@ type directSocket struct {
 	raw     syscall.RawConn
 	session *session
 	tasks   *sync.WaitGroup
+
+	// A write in passing, for put: a closure of its own would be memory for each write.
+	out   []byte
+	n     int
+	errno syscall.Errno
+	put   func(fd uintptr) bool
 }
 
 func newDirectSocket(conn net.Conn, s *session, tasks *sync.WaitGroup) (*directSocket, bool) {
@@ -31,62 +39,65 @@ func newDirectSocket(conn net.Conn, s *session, tasks *sync.WaitGroup) (*directS
 		return nil, false
 	}
 	tuneSocket(tcp, s.shard.edge.cfg.kernelTimeout())
-	return &directSocket{conn: tcp, raw: raw, session: s, tasks: tasks}, true
+	d := &directSocket{conn: tcp, raw: raw, session: s, tasks: tasks}
+	d.put = d.send
+	return d, true
+}
+
+// send writes out once. That the socket is full is no reason to wait: that is for await.
+func (d *directSocket) send(fd uintptr) bool {
+	d.n, d.errno = nonblock.Send(int(fd), d.out)
+	return true
 }
 
 // read feeds the session until the connection ends. A buffer is taken only once there is something
 // to put in it: most connections are silent most of the time.
 func (d *directSocket) read(buffers *sync.Pool, s *session) error {
+	var n int
+	var errno syscall.Errno
+	take := func(fd uintptr) bool {
+		buffer, ok := buffers.Get().(*[]byte)
+		if !ok {
+			return true // the pool holds nothing else
+		}
+		defer buffers.Put(buffer)
+		n, errno = nonblock.Read(int(fd), *buffer)
+		if n > 0 {
+			s.receive((*buffer)[:n])
+		}
+		return errno != unix.EAGAIN
+	}
 	for {
-		var n int
-		var err error
-		outer := d.raw.Read(func(fd uintptr) bool {
-			buffer, ok := buffers.Get().(*[]byte)
-			if !ok {
-				return true // the pool holds nothing else
-			}
-			defer buffers.Put(buffer)
-			n, err = unix.Read(int(fd), *buffer)
-			if n > 0 {
-				s.receive((*buffer)[:n])
-			}
-			return err != unix.EAGAIN
-		})
+		err := d.raw.Read(take)
 		switch {
-		case outer != nil:
-			return outer
-		case n > 0 || err == unix.EINTR:
 		case err != nil:
 			return err
-		default:
+		case errno != 0:
+			return errno
+		case n == 0:
 			return io.EOF
 		}
 	}
 }
 
-func (d *directSocket) write(b []byte) (n int, err error) {
+func (d *directSocket) write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	outer := d.raw.Write(func(fd uintptr) bool {
-		for {
-			n, err = unix.Write(int(fd), b)
-			if err != unix.EINTR {
-				return true // also when it is full: waiting is for await
-			}
-		}
-	})
+	d.out = b
+	err := d.raw.Write(d.put)
+	d.out = nil
 	switch {
-	case outer != nil:
-		return 0, outer
-	case err == unix.EAGAIN:
-		return 0, nil
 	case err != nil:
 		return 0, err
-	case n == 0:
+	case d.errno == unix.EAGAIN:
+		return 0, nil
+	case d.errno != 0:
+		return 0, d.errno
+	case d.n == 0:
 		return 0, io.ErrClosedPipe
 	}
-	return n, nil
+	return d.n, nil
 }
 
 func (d *directSocket) await() {
