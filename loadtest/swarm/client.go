@@ -70,6 +70,16 @@ func (c *client) named(name []byte) *member {
 	return nil
 }
 
+// memberOf is the member with the room of that index, or nil.
+func (c *client) memberOf(room int) *member {
+	for i := range c.members {
+		if m := &c.members[i]; int(m.room) == room {
+			return m
+		}
+	}
+	return nil
+}
+
 func (c *client) sendText(b []byte)   { c.send(opText, b) }
 func (c *client) sendBinary(b []byte) { c.send(opBinary, b) }
 
@@ -386,13 +396,21 @@ func (c *client) hangUp(why string, again, abruptly bool) {
 	switch {
 	case again && w.set.Reconnect:
 		c.setFailed(was != clientIn)
-		c.alarm(backoff(c.tries), forConnect)
+		c.alarm(c.wait(), forConnect)
 	case again && !c.wasIn && int(c.tries) < len(w.set.Servers):
 		c.alarm(0, forConnect)
 	default:
 		c.setFailed(true)
 		c.setState(clientGivenUp)
 	}
+}
+
+// wait is until the next try.
+func (c *client) wait() time.Duration {
+	if haste := c.w.set.Haste; haste > 0 {
+		return rand.N(time.Duration(haste)) //nolint:gosec // spreads load
+	}
+	return backoff(c.tries)
 }
 
 // backoff is the wait before a try, of which the first has number 1: random, so that clients that lost the

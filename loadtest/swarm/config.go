@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Config says what clients to run.
@@ -29,6 +30,9 @@ type Config struct {
 	// ones within 2, 4, 8, 16 and then 32 s, resuming from the last position. Without it, a client whose
 	// tries at all URLs failed, or that lost its connection, has failed for good.
 	Reconnect bool
+	// Haste makes clients that come back wait for a random time within this before each try, instead of as browsers
+	// do: to compare servers rather than the patience of clients.
+	Haste time.Duration
 	// OneAddress leaves the source address to the system. Otherwise, clients of a server on 127.0.0.0/8
 	// come from 127.0.1.1 and the addresses after it, 500 from each, so that neither ports nor a limit of
 	// connections per address ends the test.

@@ -40,8 +40,11 @@ type dialect interface {
 
 // dialects has one for each name. A dialect is a file of this package and a line here.
 var dialects = map[string]func() dialect{
-	"tidings": func() dialect { return &tidings{} },
-	"raw":     func() dialect { return raw{} },
+	"tidings":    func() dialect { return &tidings{} },
+	"raw":        func() dialect { return raw{} },
+	"socketio":   func() dialect { return socketio{} },
+	"centrifuge": func() dialect { return centrifuge{} },
+	"nats":       func() dialect { return &natsClient{} },
 }
 
 // closeReason is the reason to count for a close code that a dialect knows nothing of.

@@ -42,7 +42,8 @@ type setup struct {
 	Clients   []Client `json:"clients"`
 	First     int      `json:"first"` // index of the first client among all
 	Reconnect bool     `json:"reconnect"`
-	Spread    bool     `json:"spread"` // over source addresses
+	Haste     int64    `json:"haste,omitempty"` // ns
+	Spread    bool     `json:"spread"`          // over source addresses
 }
 
 // server is a resolved URL.

@@ -264,3 +264,28 @@ func TestReasonOf_NamesWhatThisMachineLacks(t *testing.T) {
 	assert.Equal(t, ReasonFiles, reasonOf(syscall.EMFILE))
 	assert.Equal(t, ReasonPorts, reasonOf(syscall.EADDRNOTAVAIL))
 }
+
+// Whatever a server says, the dialects of other servers end the connection at worst.
+func FuzzDialects(f *testing.F) {
+	f.Add([]byte(`0{"pingInterval":25000,"pingTimeout":20000}`))
+	f.Add([]byte(`42["e",{"lt":"0.1.2"}]`))
+	f.Add([]byte(`430["joined"]`))
+	f.Add([]byte("{}\n" + `{"push":{"channel":"one","pub":{"data":{"lt":"0.1.2"},"offset":7}}}`))
+	f.Add([]byte(`{"id":2,"subscribe":{"epoch":"e","offset":1,"publications":[{"data":{"lt":"0.1.2"}}]}}`))
+	f.Add([]byte(`{"id":4294967295,"error":{"code":1}}`))
+	f.Add([]byte("INFO {\"nonce\":\"n\"}\r\nPONG\r\nMSG room.one 1 14\r\n{\"lt\":\"0.1.2\"}\r\n-ERR 'x'\r\n"))
+	f.Add([]byte("MSG a 1 -5\r\nMSG a 1 99999999999999999999\r\nHMSG\r\n"))
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		for _, name := range []string{"socketio", "centrifuge", "nats"} {
+			w := &worker{
+				set: &setup{Servers: make([]server, 1)}, dialect: dialects[name](), rooms: []string{"one"}, heard: make([]uint64, 1),
+				joinTime: newHistogram(), latency: newHistogram(), reconnect: newHistogram(),
+			}
+			w.sums.Failures = make(map[string]int)
+			c := &client{w: w, fd: -1, token: "a.b.c AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", members: make([]member, 1)}
+			c.opened()
+			w.dialect.message(c, b)
+			w.dialect.message(c, b)
+		}
+	})
+}

@@ -43,7 +43,7 @@ func Start(ctx context.Context, cfg Config) (*Swarm, error) {
 		last := len(cfg.Clients) * (i + 1) / n
 		w, err := s.startWorker(ctx, i, cfg.Command, &setup{
 			Dialect: cfg.Dialect, Servers: servers, Rooms: cfg.Rooms, Clients: cfg.Clients[first:last], First: first,
-			Reconnect: cfg.Reconnect, Spread: loopback && !cfg.OneAddress,
+			Reconnect: cfg.Reconnect, Haste: int64(cfg.Haste), Spread: loopback && !cfg.OneAddress,
 		})
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("swarm: %w", err), s.Close())

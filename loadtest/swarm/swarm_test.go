@@ -26,7 +26,7 @@ func TestStart_SaysWhatIsWrong(t *testing.T) {
 		change func(*swarm.Config)
 		want   string
 	}{
-		"dialect":      {func(c *swarm.Config) { c.Dialect = "morse" }, `dialect "morse" is not known, want one of raw, tidings`},
+		"dialect":      {func(c *swarm.Config) { c.Dialect = "morse" }, `dialect "morse" is not known, want one of centrifuge, nats, raw, socketio, tidings`},
 		"no URL":       {func(c *swarm.Config) { c.URLs = nil }, "there is no URL"},
 		"http":         {func(c *swarm.Config) { c.URLs = []string{"http://127.0.0.1/ws"} }, `want ws://host:port/path`},
 		"TLS":          {func(c *swarm.Config) { c.URLs = []string{"wss://127.0.0.1/ws"} }, "clients speak no TLS"},

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -16,6 +17,13 @@ func BenchmarkClient(b *testing.B) {
 			event := append([]byte(`{"specversion":"1.0","id":"e-1","source":"/workers/rules","type":"tick","time":"2026-11-24T18:00:00Z","data":`),
 				AppendData(nil, 0, n, time.Now(), 200)...)
 			return wire.AppendEvent(nil, room, n+1, n, 1732390000123, append(event, '}'))
+		},
+		"socketio": func(n uint64) []byte { return append(AppendData([]byte(`42["loadtest",`), 0, n, time.Now(), 200), ']') },
+		"centrifuge": func(n uint64) []byte {
+			return fmt.Appendf(nil, `{"push":{"channel":"%s","pub":{"data":%s,"offset":%d}}}`, room, AppendData(nil, 0, n, time.Now(), 200), n)
+		},
+		"nats": func(n uint64) []byte {
+			return append(AppendData([]byte("MSG room.campaign.42 1 200\r\n"), 0, n, time.Now(), 200), "\r\n"...)
 		},
 		"raw": func(n uint64) []byte { return AppendData(nil, 0, n, time.Now(), 200) },
 	} {
