@@ -8,6 +8,8 @@ type Options struct {
 	Workers int
 	// WorkerCommand starts one; nil: this program with "loadtest worker".
 	WorkerCommand []string
+	// Haste is that of swarm.Config: how soon clients come back, when not as browsers do.
+	Haste time.Duration
 	// Patience is how long the run waits for clients that neither come in nor fail, and for events that do not
 	// arrive. Default 15 s.
 	Patience time.Duration

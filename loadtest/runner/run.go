@@ -201,7 +201,7 @@ func (r *run) prepare(ctx context.Context) (Publisher, error) {
 		// Its processes do not end with ctx, but with Close: an interrupted run asks them for what they have seen.
 		r.swarm, err = swarm.Start(context.WithoutCancel(ctx), swarm.Config{
 			Command: r.options.WorkerCommand, Dialect: r.target.Dialect(), URLs: r.target.URLs(), Rooms: r.plan.Rooms,
-			Clients: r.clients(tokens), Workers: r.options.Workers, Reconnect: r.scenario.Reconnect,
+			Clients: r.clients(tokens), Workers: r.options.Workers, Reconnect: r.scenario.Reconnect, Haste: r.options.Haste,
 		})
 	}
 	if err != nil {

@@ -33,6 +33,7 @@ type Tidings struct {
 	nats    *child.Child
 	edges   []*child.Child
 	urls    []string
+	admin   []string // host:port of each edge
 	dial    mesh.DialConfig
 	tokens  Tokens
 	version string // of the edges
@@ -99,6 +100,7 @@ func (t *Tidings) start(ctx context.Context, file string) error {
 		}
 		t.edges = append(t.edges, e)
 		t.urls = append(t.urls, "ws://"+browsers+"/ws")
+		t.admin = append(t.admin, operators)
 	}
 	return nil
 }
@@ -131,6 +133,9 @@ func (*Tidings) Dialect() string { return "tidings" }
 
 // URLs are one of each edge.
 func (t *Tidings) URLs() []string { return t.urls }
+
+// Admin are the edges' addresses for operators, host:port.
+func (t *Tidings) Admin() []string { return t.admin }
 
 // NATS is how to reach its NATS.
 func (t *Tidings) NATS() mesh.DialConfig { return t.dial }
