@@ -16,8 +16,11 @@ LINT := $(TOOLS)/golangci-lint-$(LINT_VERSION)
 BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
 BENCHSTAT := $(TOOLS)/benchstat-$(BENCHSTAT_VERSION)
 
+# One of the servers that Tidings is compared with. It takes minutes to build, once.
+CENTRIFUGO := $(TOOLS)/centrifugo
+
 # Folders with a package.json whose modules the tests need.
-NODE_FOLDERS := docs/examples/node
+NODE_FOLDERS := docs/examples/node loadtest/peers/socketio
 NODE_MODULES := $(addsuffix /node_modules,$(NODE_FOLDERS))
 
 # A tag names a release; without one the binary tells its commit.
@@ -64,7 +67,7 @@ fmt: $(LINT) ## format all Go code
 	$(LINT) fmt
 
 .PHONY: race
-race: system $(NODE_MODULES) ## all tests, fuzz seeds included, with the race detector
+race: system $(NODE_MODULES) $(CENTRIFUGO) ## all tests, fuzz seeds included, with the race detector
 	go test -race -count=1 -timeout $(TESTTIMEOUT) ./...
 	$(if $(WITHOUT_RACE),go test -count=1 -timeout $(TESTTIMEOUT) $(WITHOUT_RACE))
 
@@ -105,17 +108,23 @@ $(BENCHSTAT):
 	GOBIN=$(TOOLS) go install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)
 	mv $(TOOLS)/benchstat $@
 
+$(CENTRIFUGO): loadtest/peers/centrifugo/go.sum
+	cd loadtest/peers/centrifugo && go build -trimpath -o $@ github.com/centrifugal/centrifugo/v6
+	touch $@
+
 %/node_modules: %/package-lock.json
 	cd $* && npm ci --no-audit --no-fund
 	touch $@
 
-# system installs what the tests use beside Go: a C compiler for the race detector, Node and Chromium as foreign clients.
+# system installs what the tests use beside Go: a C compiler for the race detector, Node and Chromium as foreign clients, Redis for
+# the servers that Tidings is compared with.
 .PHONY: system
 system:
 	@missing=(); \
 	command -v gcc >/dev/null || missing+=(gcc libc6-dev); \
 	command -v node >/dev/null || missing+=(nodejs); \
 	command -v npm >/dev/null || missing+=(npm); \
+	command -v redis-server >/dev/null || missing+=(redis-server); \
 	[ -x /usr/bin/chromium ] || missing+=(chromium); \
 	[ $${#missing[@]} -gt 0 ] || exit 0; \
 	command -v apt-get >/dev/null || { echo "make: the tests need $${missing[*]}; install them and try again" >&2; exit 1; }; \
