@@ -32,6 +32,9 @@ CHAOS_OUT ?= chaos-reports
 BENCH ?= .
 BENCHCOUNT ?= 1
 BASE ?=
+ROUNDS ?= 4
+CLIENTS ?= 10000
+QUICK ?=
 TESTTIMEOUT ?= 10m
 
 # Packages with tests that the race detector would falsify (memory, latency) run a second time without it.
@@ -43,7 +46,7 @@ WITH_BENCHMARKS = grep -rlE --include='*_test.go' '^func Benchmark' . | xargs -n
 .PHONY: help
 help: ## show this
 	@if [ -t 1 ]; then c=$$'\e[36m' n=$$'\e[0m'; else c= n=; fi; \
-	awk -v c="$$c" -v n="$$n" -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %smake %-8s%s %s\n", c, $$1, n, $$2 }' $(MAKEFILE_LIST)
+	awk -v c="$$c" -v n="$$n" -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %smake %-11s%s %s\n", c, $$1, n, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## build, start everything for trying out, print where to look and what to do next
@@ -99,6 +102,11 @@ bench: $(BENCHSTAT) ## benchmarks matching BENCH (all), BENCHCOUNT times (1), an
 		measure . "$$results/now.txt"; \
 	done; \
 	echo; $(BENCHSTAT) $(if $(BASE),'$(BASE)'="$$results/before.txt" )now="$$results/now.txt"
+
+.PHONY: bench-peers
+bench-peers: system $(NODE_MODULES) $(CENTRIFUGO) ## Tidings beside the floor and its peers, into docs/benchmarks.md: ROUNDS (4), CLIENTS (10000), QUICK=1 for a try
+	go build -o bin/bench-peers ./loadtest/peers/bench
+	bin/bench-peers --rounds $(ROUNDS) --clients $(CLIENTS) $(if $(QUICK),--quick)
 
 $(LINT):
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
