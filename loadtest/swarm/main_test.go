@@ -42,7 +42,8 @@ const patience = 60 * time.Second
 func start(t *testing.T, cfg swarm.Config) *swarm.Swarm {
 	t.Helper()
 	cfg.Command = []string{os.Args[0], worker}
-	s, err := swarm.Start(t.Context(), cfg)
+	// The test's own context ends before its cleanups do.
+	s, err := swarm.Start(context.WithoutCancel(t.Context()), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s
