@@ -27,6 +27,7 @@ NODE_MODULES := $(addsuffix /node_modules,$(NODE_FOLDERS))
 VERSION := $(shell git describe --tags --dirty 2>/dev/null)
 
 FUZZTIME ?= 30s
+SCENARIO ?=
 SEEDS ?= 1,2
 CHAOS_OUT ?= chaos-reports
 BENCH ?= .
@@ -107,6 +108,11 @@ bench: $(BENCHSTAT) ## benchmarks matching BENCH (all), BENCHCOUNT times (1), an
 bench-peers: system $(NODE_MODULES) $(CENTRIFUGO) ## Tidings beside the floor and its peers, into docs/benchmarks.md: ROUNDS (4), CLIENTS (10000), QUICK=1 for a try
 	go build -o bin/bench-peers ./loadtest/peers/bench
 	bin/bench-peers --rounds $(ROUNDS) --clients $(CLIENTS) $(if $(QUICK),--quick)
+
+.PHONY: profile
+profile: build ## CPU and heap profiles of an edge under SCENARIO of the load test (each bundled one), into profiles/
+	go build -o bin/nats-server github.com/nats-io/nats-server/v2
+	go run ./loadtest/profile $(SCENARIO)
 
 $(LINT):
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
