@@ -135,7 +135,7 @@ func (w *worker) closePoller() {
 func (w *worker) run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	nextReport := w.now
+	nextReport, complete := w.now, false // complete: that all clients are in has been reported
 	for ctx.Err() == nil {
 		until := w.alarms.due(nextReport)
 		until = w.connects.due(until, w.begun < len(w.clients))
@@ -155,7 +155,9 @@ func (w *worker) run(ctx context.Context) error {
 		for range w.churns.take(w.now) {
 			w.churn()
 		}
-		if w.now >= nextReport {
+		// When the last client gets in is measured: it is told at once.
+		if all := w.set != nil && w.sums.Joined == len(w.clients); w.now >= nextReport || all && !complete {
+			complete = all
 			w.reportNow(ctx, false)
 			nextReport = w.now + int64(reportEvery)
 		}
