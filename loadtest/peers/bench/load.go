@@ -12,6 +12,7 @@ const (
 	narrow      = "narrow"
 	burstWide   = "burst-wide"
 	burstNarrow = "burst-narrow"
+	single      = "single"
 	kill        = "kill"
 	idle        = "idle"
 )
@@ -48,6 +49,7 @@ func loads(clients int, quick bool) map[string]*scenario.Scenario {
 	return map[string]*scenario.Scenario{
 		wide:        load(wide, clients, 1, 10, 1),
 		narrow:      load(narrow, clients, rooms, float64(rooms), 1),
+		single:      load(single, clients, 1, 1, 1),
 		burstWide:   load(burstWide, clients, 1, 10, 10),
 		burstNarrow: load(burstNarrow, clients, rooms, float64(rooms), 10),
 		kill:        death,
@@ -58,7 +60,7 @@ func loads(clients int, quick bool) map[string]*scenario.Scenario {
 func (c *contestant) steps() []string {
 	steps := []string{idle, wide, narrow}
 	if c.ratios {
-		steps = append(steps, burstWide, burstNarrow)
+		steps = append(steps, single, burstWide, burstNarrow)
 	}
 	if c.whole {
 		steps = append(steps, kill)
