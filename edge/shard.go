@@ -166,10 +166,13 @@ func (s *shard) Offer(deliveries []mesh.Delivery) bool {
 // Post implements mesh.Subscriber.
 func (s *shard) Post(deliveries []mesh.Delivery) { s.inbox.putDeliveries(deliveries) }
 
-// members is how many have to be told.
+// members is how many have to be told; a room's events that come together are one send to each.
 func (s *shard) members(deliveries []mesh.Delivery) int {
 	n := 0
 	for i := range deliveries {
+		if i > 0 && deliveries[i].Room == deliveries[i-1].Room {
+			continue
+		}
 		if r := s.rooms[deliveries[i].Room]; r != nil {
 			n += len(r.members)
 		}
