@@ -5,13 +5,10 @@ package swarm_test
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -24,6 +21,7 @@ import (
 	"github.com/tidingsmesh/tidings/loadtest/swarm"
 	"github.com/tidingsmesh/tidings/mesh"
 	"github.com/tidingsmesh/tidings/mesh/meshtest"
+	"github.com/tidingsmesh/tidings/mesh/meshtest/port"
 	"github.com/tidingsmesh/tidings/subjects"
 )
 
@@ -50,9 +48,8 @@ func install(t *testing.T, edges int, rooms []string, flags ...string) *installa
 	binary := filepath.Join(t.TempDir(), "tidings")
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/tidingsmesh/tidings/cmd/tidings").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	ports := freePorts(t, 2*edges)
 	for i := range edges {
-		e := &edge{binary: binary, name: fmt.Sprintf("edge-%d", i+1), http: ports[2*i], admin: ports[2*i+1], nats: in.nats.URL}
+		e := &edge{binary: binary, name: fmt.Sprintf("edge-%d", i+1), http: port.Address(t), admin: port.Address(t), nats: in.nats.URL}
 		e.log, err = os.Create(filepath.Join(t.TempDir(), e.name+".log"))
 		require.NoError(t, err)
 		t.Cleanup(func() {
@@ -100,23 +97,6 @@ func (e *edge) kill() {
 		_ = e.cmd.Wait()
 		e.cmd = nil
 	}
-}
-
-func freePorts(t *testing.T, n int) []string {
-	t.Helper()
-	addresses := make([]string, 0, n)
-	for range 1000 {
-		listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(10000+rand.IntN(20000)))
-		if err != nil {
-			continue
-		}
-		defer func() { _ = listener.Close() }()
-		if addresses = append(addresses, listener.Addr().String()); len(addresses) == n {
-			return addresses
-		}
-	}
-	t.Fatalf("no %d free ports", n)
-	return nil
 }
 
 func (in *installation) urls() []string {
@@ -206,11 +186,11 @@ func TestTidings_ThousandsReceiveEverything(t *testing.T) {
 		in.publish(t, 0, 200)
 		in.publish(t, 1, 2000)
 	}
-	stats = finish(t, s, 10*time.Second, in.last...)
+	stats = finish(t, s, patience, in.last...)
 	whole(t, stats)
 	assert.Equal(t, uint64(clients*events*2), stats.Received)
 	assert.Equal(t, int64(clients*events*2), stats.Latency.TotalCount())
-	assert.Less(t, time.Duration(stats.Latency.ValueAtQuantile(50))*time.Microsecond, 30*time.Second)
+	assert.Less(t, time.Duration(stats.Latency.ValueAtQuantile(50))*time.Microsecond, patience)
 	assert.Equal(t, clients, stats.Joined)
 	t.Logf("join p50 %d µs, latency p50 %d µs, busy %.2f", stats.JoinTime.ValueAtQuantile(50), stats.Latency.ValueAtQuantile(50), stats.BusyShare)
 }
@@ -233,7 +213,7 @@ func TestTidings_ResumesAfterTheDeathOfTheOnlyEdge(t *testing.T) {
 	await(t, s, func(stats swarm.Stats) bool { return stats.Joined == clients })
 	close(done)
 	publishing.Wait()
-	stats = finish(t, s, 10*time.Second, in.last...)
+	stats = finish(t, s, patience, in.last...)
 	whole(t, stats)
 	assert.Equal(t, clients, stats.Reconnects)
 	assert.Equal(t, int64(clients), stats.Reconnect.TotalCount())
@@ -255,7 +235,7 @@ func TestTidings_MovesAwayFromAnEdgeThatDrains(t *testing.T) {
 	close(done)
 	publishing.Wait()
 	t.Log(stats.Failures)
-	whole(t, finish(t, s, 10*time.Second, in.last...))
+	whole(t, finish(t, s, patience, in.last...))
 }
 
 func TestTidings_CutChurnAndSlownessLoseNothing(t *testing.T) {
@@ -281,7 +261,7 @@ func TestTidings_CutChurnAndSlownessLoseNothing(t *testing.T) {
 	require.NoError(t, s.Churn(0))
 	in.publish(t, 0, 200)
 	in.publish(t, 1, 200)
-	whole(t, finish(t, s, 10*time.Second, in.last...))
+	whole(t, finish(t, s, patience, in.last...))
 }
 
 func TestTidings_TellsWhoIsNotLetIn(t *testing.T) {
@@ -296,6 +276,6 @@ func TestTidings_TellsWhoIsNotLetIn(t *testing.T) {
 	assert.Equal(t, 1, stats.Joined)
 	assert.Equal(t, map[string]int{"denied forbidden": 1, "close 4401 token rejected": 2}, stats.Failures)
 	in.publish(t, 0, 100)
-	stats = finish(t, s, 10*time.Second, in.last...)
+	stats = finish(t, s, patience, in.last...)
 	assert.Zero(t, stats.Missing)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tidingsmesh/tidings/loadtest/swarm"
+	"github.com/tidingsmesh/tidings/mesh/meshtest/port"
 )
 
 // liar is a server of the raw dialect that sends whatever a test says, as often and in the order that it says.
@@ -115,8 +116,13 @@ func joinLiar(t *testing.T, cfg swarm.Config, n int) (*liar, *swarm.Swarm) {
 	return l, s
 }
 
-// quiet is what tests wait for what does not come.
+// quiet is what tests wait for what does not come. What comes is awaited before.
 const quiet = 500 * time.Millisecond
+
+// received is a condition: so many events have come.
+func received(n int) func(swarm.Stats) bool {
+	return func(stats swarm.Stats) bool { return stats.Received == uint64(n) }
+}
 
 func TestSwarm_FindsOutALiar(t *testing.T) {
 	const clients = 10
@@ -142,6 +148,7 @@ func TestSwarm_FindsOutALiar(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l, s := joinLiar(t, swarm.Config{}, clients)
 			l.tell(t, tt.told...)
+			await(t, s, received(clients*len(tt.told)))
 			stats := finish(t, s, quiet, tt.last)
 			assert.Equal(t, uint64(clients*len(tt.told)), stats.Received)
 			assert.Equal(t, clients*tt.missing, stats.Missing, "missing")
@@ -158,7 +165,7 @@ func TestSwarm_ReadsSeveralEventsOfOneMessage(t *testing.T) {
 		message = append(swarm.AppendData(message, 0, n+1, time.Now(), 60), '\n')
 	}
 	l.say(t, message)
-	stats := finish(t, s, quiet, 10)
+	stats := finish(t, s, patience, 10)
 	assert.Equal(t, uint64(20), stats.Received)
 	assert.Zero(t, stats.Missing+stats.Twice+stats.OutOfOrder)
 }
@@ -169,7 +176,7 @@ func TestSwarm_ReadsMessagesOfAnySize(t *testing.T) {
 	for i, size := range sizes {
 		l.say(t, swarm.AppendData(nil, 0, uint64(i+1), time.Now(), size))
 	}
-	stats := finish(t, s, 2*time.Second, uint64(len(sizes)))
+	stats := finish(t, s, patience, uint64(len(sizes)))
 	assert.Equal(t, uint64(3*len(sizes)), stats.Received)
 	assert.Zero(t, stats.Missing)
 	assert.Greater(t, stats.BytesIn, uint64(3*5_000_000))
@@ -180,10 +187,10 @@ func TestSwarm_MeasuresFromTheIntendedTime(t *testing.T) {
 	for n := range uint64(20) {
 		l.say(t, swarm.AppendData(nil, 0, n+1, time.Now().Add(-time.Second), 0))
 	}
-	stats := finish(t, s, quiet, 20)
+	stats := finish(t, s, patience, 20)
 	require.Equal(t, int64(100), stats.Latency.TotalCount())
 	assert.GreaterOrEqual(t, stats.Latency.Min(), int64(999_000), "µs")
-	assert.Less(t, stats.Latency.ValueAtQuantile(50), int64(1_500_000), "µs")
+	assert.Less(t, stats.Latency.ValueAtQuantile(50), patience.Microseconds(), "it is no other time")
 }
 
 func TestSwarm_TheWindowHasWhatIsSentInIt(t *testing.T) {
@@ -196,7 +203,7 @@ func TestSwarm_TheWindowHasWhatIsSentInIt(t *testing.T) {
 	l.say(t, swarm.AppendData(nil, 0, 4, from.Add(-time.Millisecond), 0)) // meant for before
 	l.say(t, swarm.AppendData(nil, 0, 5, from, 0))
 	l.say(t, swarm.AppendData(nil, 0, 6, from.Add(time.Millisecond), 0))
-	stats := finish(t, s, quiet, 6)
+	stats := finish(t, s, patience, 6)
 	assert.Equal(t, uint64(8), stats.Received)
 	assert.Equal(t, int64(8), stats.Latency.TotalCount())
 	assert.Zero(t, stats.Missing)
@@ -218,6 +225,7 @@ func TestSwarm_CutClientsComeBackAndMissWhatWasSentMeanwhile(t *testing.T) {
 	stats := await(t, s, func(stats swarm.Stats) bool { return stats.Joined == clients && stats.Reconnects == clients })
 	assert.Empty(t, stats.Failures)
 	l.tell(t, 4)
+	await(t, s, received(3*clients))
 	stats = finish(t, s, quiet, 4)
 	assert.Equal(t, uint64(clients), stats.Missing)
 	assert.Equal(t, int64(clients), stats.Reconnect.TotalCount())
@@ -240,8 +248,9 @@ func TestSwarm_ChurnIsNoLoss(t *testing.T) {
 		wait(t, 10*time.Millisecond)
 	}
 	require.NoError(t, s.Churn(0))
+	await(t, s, func(stats swarm.Stats) bool { return stats.Joined == 20 })
 	l.tell(t, 51)
-	stats := finish(t, s, quiet, 51)
+	stats := finish(t, s, patience, 51)
 	assert.Zero(t, stats.Twice+stats.OutOfOrder)
 	assert.Zero(t, stats.LoopsSuspected, "who leaves by itself is in no loop")
 	assert.Equal(t, 20, stats.Joined)
@@ -270,17 +279,13 @@ func TestSwarm_SlowReadersReadSlowly(t *testing.T) {
 	stats := await(t, s, func(stats swarm.Stats) bool { return stats.Received > events+2 })
 	allowed := time.Since(began).Seconds()*rate/size + 1
 	assert.LessOrEqual(t, float64(stats.Received-events), allowed, "events of the slow one")
-	stats = finish(t, s, 5*time.Second, events)
+	stats = finish(t, s, patience, events)
 	assert.Equal(t, uint64(2*events), stats.Received, "it reads on at the end")
 	assert.Zero(t, stats.Missing)
 }
 
 // handshakeOnly answers nothing, or no WebSocket.
 func TestSwarm_TargetsThatAreNoneAreFailures(t *testing.T) {
-	refused, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, refused.Close())
-
 	forbidden := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "no", http.StatusForbidden)
 	}))
@@ -305,7 +310,7 @@ func TestSwarm_TargetsThatAreNoneAreFailures(t *testing.T) {
 	}()
 
 	tests := map[string]struct{ address, reason string }{
-		"refused":         {refused.Addr().String(), "refused"},
+		"refused":         {port.Address(t), "refused"},
 		"forbidden":       {forbidden.Listener.Addr().String(), "HTTP 403"},
 		"silent":          {silent.Addr().String(), "timeout"},
 		"another service": {garbled.Addr().String(), "bad handshake"},
@@ -326,12 +331,9 @@ func TestSwarm_TargetsThatAreNoneAreFailures(t *testing.T) {
 }
 
 func TestSwarm_GoesOnToTheNextServer(t *testing.T) {
-	refused, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, refused.Close())
 	l := newLiar(t)
 	s := start(t, swarm.Config{
-		Dialect: "raw", URLs: []string{"ws://" + refused.Addr().String(), l.url()}, Rooms: []string{"one"}, Clients: crowd(10, 0),
+		Dialect: "raw", URLs: []string{"ws://" + port.Address(t), l.url()}, Rooms: []string{"one"}, Clients: crowd(10, 0),
 	})
 	require.NoError(t, s.Connect(0))
 	stats := await(t, s, func(stats swarm.Stats) bool { return stats.Joined == 10 })

@@ -121,7 +121,7 @@ func TestTidings_JoinsAgainFromItsPositionAtAGap(t *testing.T) {
 		k.event(4, 30)
 		k.event(5, 45) // follows the end of the replay
 	}))
-	stats := finish(t, s, 5*time.Second, 5)
+	stats := finish(t, s, patience, 5)
 	assert.Equal(t, uint64(5), stats.Received)
 	whole(t, stats)
 	assert.Empty(t, stats.Failures)
@@ -134,7 +134,7 @@ func TestTidings_ToldLossIsNotMissing(t *testing.T) {
 		k.joined(continuity.Answer{Position: continuity.Position{Seq: 80}, Reason: continuity.ReasonExpired})
 		k.event(9, 80)
 	}))
-	stats := finish(t, s, 5*time.Second, 9)
+	stats := finish(t, s, patience, 9)
 	assert.Equal(t, 1, stats.NotRecovered)
 	assert.Equal(t, uint64(2), stats.Received)
 	assert.Zero(t, stats.Missing)

@@ -148,7 +148,7 @@ func TestSwarm_SaysThatFilesRanOut(t *testing.T) {
 	assert.Greater(t, stats.Joined, 20)
 	assert.Equal(t, map[string]int{swarm.ReasonFiles: stats.Failed}, stats.Failures)
 	l.tell(t, 1)
-	stats = finish(t, s, quiet, 1)
+	stats = finish(t, s, patience, 1)
 	assert.Equal(t, uint64(stats.Joined), stats.Received)
 	assert.Zero(t, stats.Missing)
 }
