@@ -177,7 +177,7 @@ func TestPeers(t *testing.T) {
 
 func await(t *testing.T, s *swarm.Swarm, condition func(swarm.Stats) bool) swarm.Stats {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
