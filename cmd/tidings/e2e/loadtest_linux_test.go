@@ -29,13 +29,13 @@ func TestLoadtest_AnInterruptEndsItWithAReport(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "received") }, 30*time.Second, 50*time.Millisecond, "%s", &log)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "received") }, patience, 50*time.Millisecond, "%s", &log)
 
 	require.NoError(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGINT))
 	select {
 	case err := <-ended:
 		assert.ErrorContains(t, err, "exit status 1")
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		require.Fail(t, "it does not end", "%s", &log)
 	}
 	assert.Contains(t, log.String(), `tidings loadtest run: interrupted in the phase "measure"`)
