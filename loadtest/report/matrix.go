@@ -24,9 +24,10 @@ type Matrix struct {
 type Column struct {
 	Title    string
 	Scenario string
-	Metric   string  // of Metrics
+	Metric   string  // of Metrics, or a name for the caller's own numbers
 	Scale    string  // how its unit is written: "µs" for seconds; "" is that of the largest value
 	Target   float64 // what Own must not be above, in the base of the unit; negative: none
+	Unit     Unit    // of the caller's own numbers
 }
 
 // Row is what one server took.
@@ -37,6 +38,14 @@ type Row struct {
 
 // Key names the column in Row.Values.
 func (c Column) Key() string { return c.Scenario + "/" + c.Metric }
+
+// metric is the column's, or stands for the caller's own numbers.
+func (c Column) metric() Metric {
+	if what, ok := metric(c.Metric); ok {
+		return what
+	}
+	return Metric{Name: c.Metric, Title: c.Title, Unit: c.Unit}
+}
 
 // NewMatrix fills the columns from results. A row is one target's name, in the order of the results; several results of one target and
 // scenario are rounds of it. It fails on a column whose metric there is none of.
@@ -73,10 +82,9 @@ func (m *Matrix) row(name string) *Row {
 
 // scale is how the column's numbers are written.
 func (m *Matrix) scale(c Column) scale {
-	what, _ := metric(c.Metric)
-	most := 0.0
+	what, most := c.metric(), 0.0
 	for _, row := range m.Rows {
-		most = max(most, rangeOf(row.Values[c.Key()]).Max)
+		most = max(most, RangeOf(row.Values[c.Key()]).Max)
 	}
 	for _, s := range scales[what.Unit] {
 		if s.name == c.Scale {
@@ -89,17 +97,17 @@ func (m *Matrix) scale(c Column) scale {
 // ratio is how many times the floor a value is; false where there is none to compare with: a
 // number of faults is no multiple of another.
 func (m *Matrix) ratio(c Column, row Row) (float64, bool) {
-	if what, _ := metric(c.Metric); what.Fault || m.Floor == "" || row.Name == m.Floor {
+	if c.metric().Fault || m.Floor == "" || row.Name == m.Floor {
 		return 0, false
 	}
-	floor := rangeOf(m.row(m.Floor).Values[c.Key()])
-	own := rangeOf(row.Values[c.Key()])
+	floor := RangeOf(m.row(m.Floor).Values[c.Key()])
+	own := RangeOf(row.Values[c.Key()])
 	return own.Median / floor.Median, floor.Median > 0 && own.Runs > 0
 }
 
 // missed says that the row has a target and is above it.
 func (m *Matrix) missed(c Column, row Row) bool {
-	return row.Name == m.Own && c.Target >= 0 && rangeOf(row.Values[c.Key()]).Median > c.Target
+	return row.Name == m.Own && c.Target >= 0 && RangeOf(row.Values[c.Key()]).Median > c.Target
 }
 
 // WriteMarkdown writes a table: in each cell the median over the rounds, below it their range and the multiple of the floor, and in the
@@ -149,7 +157,7 @@ func markdown(name string) string {
 }
 
 func (m *Matrix) cell(c Column, row Row) string {
-	v, s := rangeOf(row.Values[c.Key()]), m.scale(c)
+	v, s := RangeOf(row.Values[c.Key()]), m.scale(c)
 	if v.Runs == 0 {
 		return "–"
 	}
@@ -169,7 +177,7 @@ func (m *Matrix) cell(c Column, row Row) string {
 // under is what stands below a median: "9.41 – 9.80 · 1.08 ×".
 func (m *Matrix) under(c Column, row Row) string {
 	var parts []string
-	v, s := rangeOf(row.Values[c.Key()]), m.scale(c)
+	v, s := RangeOf(row.Values[c.Key()]), m.scale(c)
 	if low, high := number(v.Min/s.of), number(v.Max/s.of); v.Runs > 1 && low != high {
 		parts = append(parts, low+" – "+high)
 	}
@@ -216,13 +224,12 @@ type bar struct {
 func (m *Matrix) WriteBars(w io.Writer, c Column) error {
 	most, left, n := max(c.Target, 0), nameLeast, 0
 	for _, row := range m.Rows {
-		if v := rangeOf(row.Values[c.Key()]); v.Runs > 0 {
+		if v := RangeOf(row.Values[c.Key()]); v.Runs > 0 {
 			most, left, n = max(most, v.Max), max(left, letter*float64(utf8.RuneCountInString(row.Name))+26), n+1
 		}
 	}
 	left = min(left, nameMost)
-	what, _ := metric(c.Metric)
-	x, _ := linear(most, what.Unit)
+	x, _ := linear(most, c.metric().Unit)
 	s := m.scale(c)
 	at := func(v float64) float64 { return tenth(left + x.place(v)*(barsRight-left)) }
 	b := bars{Title: c.Title, Unit: s.name, Width: barsWidth, Left: tenth(left), Top: barsTop, Bottom: barsTop + barStep*float64(n)}
@@ -235,7 +242,7 @@ func (m *Matrix) WriteBars(w io.Writer, c Column) error {
 	}
 	var said []string
 	for _, row := range m.Rows {
-		v := rangeOf(row.Values[c.Key()])
+		v := RangeOf(row.Values[c.Key()])
 		if v.Runs == 0 {
 			continue
 		}

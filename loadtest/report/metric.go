@@ -153,10 +153,11 @@ func (r *Result) RangeOf(m Metric) Range {
 			values = append(values, v)
 		}
 	}
-	return rangeOf(values)
+	return RangeOf(values)
 }
 
-func rangeOf(values []float64) Range {
+// RangeOf is that of numbers in any order; of none it is zero.
+func RangeOf(values []float64) Range {
 	n := len(values)
 	if n == 0 {
 		return Range{}

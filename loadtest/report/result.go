@@ -2,7 +2,10 @@
 // met its objectives; and what two of them differ in beyond the noise. It measures nothing itself.
 package report
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Format is the version of Result's JSON. A reader refuses any other.
 const Format = 1
@@ -39,6 +42,12 @@ type Machine struct {
 	Go        string `json:"go,omitempty"`     // version that built the harness
 	Harness   string `json:"harness,omitempty"`
 	OpenFiles uint64 `json:"open_files,omitempty"` // limit per process
+}
+
+// String is the machine in a line, for the head of a table.
+func (m Machine) String() string {
+	const gibibyte = 1 << 30
+	return fmt.Sprintf("%s, %d processors, %d GiB, Linux %s, %s", m.CPU, m.Cores, m.Memory/gibibyte, m.Kernel, m.Go)
 }
 
 // Run is one pass through all phases. Times on its axis are seconds since it began to connect. A value that could not be measured is

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tidingsmesh/tidings/loadtest/report"
+	"github.com/tidingsmesh/tidings/loadtest/rounds"
 	"github.com/tidingsmesh/tidings/loadtest/runner"
 	"github.com/tidingsmesh/tidings/loadtest/scenario"
 )
@@ -17,14 +18,14 @@ type bench struct {
 	cfg         config
 	contestants []*contestant
 	loads       map[string]*scenario.Scenario
-	display     *display
+	display     *rounds.Display
 
 	began   time.Time
 	machine report.Machine
 	results []*report.Result // without samples; Target.Name is the contestant's
 }
 
-func newBench(cfg config, contestants []*contestant, d *display) *bench {
+func newBench(cfg config, contestants []*contestant, d *rounds.Display) *bench {
 	return &bench{cfg: cfg, contestants: contestants, loads: loads(cfg.clients, cfg.quick), display: d}
 }
 
@@ -32,15 +33,15 @@ func newBench(cfg config, contestants []*contestant, d *display) *bench {
 func (b *bench) run(ctx context.Context) error {
 	b.began = time.Now()
 	for _, c := range b.contestants {
-		b.display.expect(c.steps(), b.cfg.rounds)
+		b.display.Expect(c.steps(), b.cfg.rounds)
 	}
 	for round := range b.cfg.rounds {
 		for i := range b.contestants {
 			c := b.contestants[(i+round)%len(b.contestants)]
 			for _, step := range c.steps() {
-				b.display.begin(fmt.Sprintf("round %d of %d", round+1, b.cfg.rounds), c.name, step)
+				b.display.Begin(fmt.Sprintf("round %d of %d", round+1, b.cfg.rounds), c.name, step)
 				err := b.step(ctx, c, step)
-				b.display.end(err)
+				b.display.End(err)
 				if ctx.Err() != nil {
 					return errors.New("interrupted: nothing was written")
 				}
@@ -67,7 +68,7 @@ func (b *bench) step(ctx context.Context, c *contestant, step string) (err error
 			_ = os.RemoveAll(folder)
 			return
 		}
-		b.display.say("logs are in " + folder)
+		b.display.Say("logs are in " + folder)
 	}()
 	target, err := c.start(ctx, folder)
 	if err != nil {
@@ -96,12 +97,12 @@ func (b *bench) step(ctx context.Context, c *contestant, step string) (err error
 func (b *bench) measure(ctx context.Context, c *contestant, target installation, step string) (*report.Result, error) {
 	if step != idle {
 		return runner.Run(ctx, b.loads[step], target, runner.Options{
-			WorkerCommand: b.cfg.worker, Haste: haste, Progress: b.display.snapshot,
+			WorkerCommand: b.cfg.worker, Haste: haste, Progress: b.display.Snapshot,
 		})
 	}
 	r := &idleRun{
 		target: target, worker: b.cfg.worker, few: b.cfg.clients / 10, all: b.cfg.clients * 3 / 2,
-		joining: func(joined int) { b.display.say(fmt.Sprintf("%d joined", joined)) },
+		joining: func(joined int) { b.display.Say(fmt.Sprintf("%d joined", joined)) },
 	}
 	began := time.Now()
 	run, err := r.do(ctx)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/tidingsmesh/tidings/loadtest/peers"
 	"github.com/tidingsmesh/tidings/loadtest/report"
+	"github.com/tidingsmesh/tidings/loadtest/rounds"
 )
 
 func TestParse_SaysWhatIsWrong(t *testing.T) {
@@ -56,7 +56,7 @@ func measured(t *testing.T) *bench {
 	t.Helper()
 	contestants, err := contestantsOf(peers.NewTools("."), []string{"floor", "tidings", "socket.io"})
 	require.NoError(t, err)
-	b := newBench(config{rounds: 1, clients: 100}, contestants, newDisplay(io.Discard))
+	b := newBench(config{rounds: 1, clients: 100}, contestants, rounds.NewDisplay(io.Discard))
 	b.began = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	add := func(name, scenario string, server, all float64, d report.Deliver) {
 		b.results = append(b.results, &report.Result{Target: report.Target{Name: name}, Scenario: scenario, Runs: []report.Run{{
@@ -72,12 +72,12 @@ func measured(t *testing.T) *bench {
 
 func TestPublish_ReplacesWhatIsBetweenTheMarkers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "benchmarks.md")
-	hand := "# By hand\n" + beginMark + "\nold\n" + endMark + "\nalso by hand\n"
+	hand := "# By hand\n" + "<!-- bench-peers: begin -->" + "\nold\n" + "<!-- bench-peers: end -->" + "\nalso by hand\n"
 	require.NoError(t, os.WriteFile(path, []byte(hand), 0o600))
 	b := measured(t)
 	var out bytes.Buffer
 	for range 2 { // the second time over the first
-		p, err := openPage(path)
+		p, err := rounds.OpenPage(path, "bench-peers")
 		require.NoError(t, err)
 		require.NoError(t, b.publish(p, &out))
 	}
@@ -102,23 +102,4 @@ func TestWhole_CountsWhatNeverCame(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []float64{5}, rowOf(m, ours).Values[lostColumn.Key()])
 	assert.Equal(t, []float64{2}, rowOf(m, ours).Values[kill+"/twice"])
-}
-
-func TestOpenPage_NeedsTheMarkers(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "benchmarks.md")
-	require.NoError(t, os.WriteFile(path, []byte("nothing"), 0o600))
-	_, err := openPage(path)
-	assert.ErrorContains(t, err, "bench-peers: begin")
-	_, err = openPage(path + ".none")
-	assert.ErrorIs(t, err, os.ErrNotExist)
-}
-
-func TestDisplay_TellsWhatGoesOnAndWhatIsLeft(t *testing.T) {
-	var out bytes.Buffer
-	d := newDisplay(&out)
-	d.expect([]string{wide, kill}, 2)
-	d.begin("round 1 of 2", ours, wide)
-	d.say("only a terminal shows this")
-	d.end(errors.New("it broke"))
-	assert.Equal(t, "round 1 of 2 · about 1m0s left · Tidings · wide: it broke in 0s\n", out.String())
 }

@@ -14,31 +14,8 @@ import (
 	"time"
 
 	"github.com/tidingsmesh/tidings/loadtest/report"
+	"github.com/tidingsmesh/tidings/loadtest/rounds"
 )
-
-// page is docs/benchmarks.md. What stands between the markers is this program's, the rest is written by hand.
-type page struct {
-	path          string
-	before, after string
-}
-
-const (
-	beginMark = "<!-- bench-peers: begin -->"
-	endMark   = "<!-- bench-peers: end -->"
-)
-
-func openPage(path string) (*page, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	before, rest, begun := strings.Cut(string(text), beginMark)
-	_, after, ended := strings.Cut(rest, endMark)
-	if !begun || !ended {
-		return nil, fmt.Errorf("%s: the tables go between the lines %s and %s, which are not there", path, beginMark, endMark)
-	}
-	return &page{path: path, before: before, after: after}, nil
-}
 
 // plots are columns of the whole table that are drawn as well.
 var plots = map[string]string{
@@ -47,7 +24,7 @@ var plots = map[string]string{
 }
 
 // publish writes everything, and prints the tables.
-func (b *bench) publish(p *page, out io.Writer) error {
+func (b *bench) publish(p *rounds.Page, out io.Writer) error {
 	ratios, err := b.ratios()
 	if err != nil {
 		return err
@@ -56,7 +33,7 @@ func (b *bench) publish(p *page, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	folder := filepath.Join(filepath.Dir(p.path), "benchmarks")
+	folder := filepath.Join(filepath.Dir(p.Path()), "benchmarks")
 	if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // documentation
 		return err
 	}
@@ -90,16 +67,13 @@ func (b *bench) publish(p *page, out io.Writer) error {
 	if err := report.Save(filepath.Join(folder, "peers.json"), b.writeJSON); err != nil {
 		return err
 	}
-	return os.WriteFile(p.path, []byte(p.before+beginMark+"\n\n"+text.String()+"\n"+endMark+p.after), 0o644) //nolint:gosec // documentation
+	return p.Replace(text.String())
 }
 
 // circumstances tell where, when, how, and the versions.
 func (b *bench) circumstances() string {
 	var text strings.Builder
-	m := b.machine
-	const gibibyte = 1 << 30
-	_, _ = fmt.Fprintf(&text, "%s, %d processors, %d GiB, Linux %s, %s. %s. Rounds: %d, clients: %d",
-		m.CPU, m.Cores, m.Memory/gibibyte, m.Kernel, m.Go, b.began.UTC().Format(time.DateOnly), b.cfg.rounds, b.cfg.clients)
+	_, _ = fmt.Fprintf(&text, "%s. %s. Rounds: %d, clients: %d", b.machine, b.began.UTC().Format(time.DateOnly), b.cfg.rounds, b.cfg.clients)
 	if b.cfg.quick {
 		text.WriteString(", **quick: to see that it runs, not to quote**")
 	}

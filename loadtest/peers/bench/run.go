@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/tidingsmesh/tidings/loadtest/peers"
+	"github.com/tidingsmesh/tidings/loadtest/rounds"
 )
 
 // config is what the command line says.
@@ -37,7 +38,7 @@ func run(ctx context.Context, executable string, args []string, out, progress io
 	if _, err := os.Stat(filepath.Join(root, "loadtest", "peers")); err != nil {
 		return errors.New("run it in the folder of the repository")
 	}
-	page, err := openPage(filepath.Join(cfg.docs, "benchmarks.md"))
+	page, err := rounds.OpenPage(filepath.Join(cfg.docs, "benchmarks.md"), "bench-peers")
 	if err != nil {
 		return err
 	}
@@ -45,8 +46,8 @@ func run(ctx context.Context, executable string, args []string, out, progress io
 	if err != nil {
 		return err
 	}
-	b := newBench(cfg, contestants, newDisplay(progress))
-	defer b.display.close()
+	b := newBench(cfg, contestants, rounds.NewDisplay(progress))
+	defer b.display.Close()
 	if err := b.run(ctx); err != nil {
 		return err
 	}

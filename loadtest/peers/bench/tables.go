@@ -53,7 +53,7 @@ func (b *bench) ratios() (*report.Matrix, error) {
 		}
 		m.Columns[i].Target = -1
 		if values := rowOf(m, floor).Values[c.Key()]; len(values) > 0 {
-			m.Columns[i].Target = c.times * median(values)
+			m.Columns[i].Target = c.times * report.RangeOf(values).Median
 		}
 	}
 	return m, nil
@@ -112,12 +112,6 @@ func rowOf(m *report.Matrix, name string) *report.Row {
 		}
 	}
 	return nil
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
 // remarks are what a reader must know of the runs.

@@ -1,4 +1,5 @@
-package main
+// Package rounds is what programs have in common that measure in several rounds and write their tables into the documentation.
+package rounds
 
 import (
 	"fmt"
@@ -10,9 +11,9 @@ import (
 	"github.com/tidingsmesh/tidings/loadtest/runner"
 )
 
-// display tells what goes on: a line that is written over on a terminal, a line for each step elsewhere. Its methods may be called from
+// Display tells what goes on: a line that is written over on a terminal, a line for each step elsewhere. Its methods may be called from
 // any goroutine.
-type display struct {
+type Display struct {
 	out      io.Writer
 	terminal bool
 
@@ -28,8 +29,9 @@ type display struct {
 // guess is how long a step takes of which none is known.
 const guess = 16 * time.Second
 
-func newDisplay(out io.Writer) *display {
-	d := &display{out: out, left: map[string]int{}, took: map[string]time.Duration{}}
+// NewDisplay writes to out.
+func NewDisplay(out io.Writer) *Display {
+	d := &Display{out: out, left: map[string]int{}, took: map[string]time.Duration{}}
 	if f, ok := out.(*os.File); ok {
 		info, err := f.Stat()
 		d.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
@@ -37,14 +39,15 @@ func newDisplay(out io.Writer) *display {
 	return d
 }
 
-// expect says what will come, once in each round.
-func (d *display) expect(steps []string, rounds int) {
+// Expect says what will come, once in each round.
+func (d *Display) Expect(steps []string, rounds int) {
 	for _, step := range steps {
 		d.left[step] += rounds
 	}
 }
 
-func (d *display) begin(round, who, step string) {
+// Begin opens a step.
+func (d *Display) Begin(round, who, step string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.round, d.who, d.step, d.began = round, who, step, time.Now()
@@ -53,8 +56,8 @@ func (d *display) begin(round, who, step string) {
 	}
 }
 
-// end closes a step.
-func (d *display) end(err error) {
+// End closes a step.
+func (d *Display) End(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.left[d.step]--
@@ -67,7 +70,8 @@ func (d *display) end(err error) {
 	_, _ = fmt.Fprintln(d.out)
 }
 
-func (d *display) say(text string) {
+// Say tells what goes on in a step, to a terminal only.
+func (d *Display) Say(text string) {
 	if !d.terminal {
 		return
 	}
@@ -76,14 +80,14 @@ func (d *display) say(text string) {
 	d.line(text)
 }
 
-// snapshot is the progress of a run.
-func (d *display) snapshot(s runner.Snapshot) {
-	d.say(fmt.Sprintf("%s, %d of %d clients, %.0f deliveries/s, p99 %.2f ms", s.Phase, s.Connected, s.Clients, s.ReceivedPerSecond,
+// Snapshot is the progress of a run.
+func (d *Display) Snapshot(s runner.Snapshot) {
+	d.Say(fmt.Sprintf("%s, %d of %d clients, %.0f deliveries/s, p99 %.2f ms", s.Phase, s.Connected, s.Clients, s.ReceivedPerSecond,
 		float64(s.P99.Microseconds())/1000))
 }
 
 // line writes over the last one on a terminal.
-func (d *display) line(text string) {
+func (d *Display) line(text string) {
 	var left time.Duration
 	for step, n := range d.left {
 		one, known := d.took[step]
@@ -99,8 +103,8 @@ func (d *display) line(text string) {
 	_, _ = fmt.Fprintf(d.out, "%s%s · about %s left · %s · %s: %s", start, d.round, left.Round(time.Minute), d.who, d.step, text)
 }
 
-// close leaves the line as it is.
-func (d *display) close() {
+// Close leaves the line as it is.
+func (d *Display) Close() {
 	if d.terminal {
 		_, _ = fmt.Fprintln(d.out)
 	}
