@@ -34,6 +34,7 @@ type Tidings struct {
 	edges   []*child.Child
 	urls    []string
 	admin   []string // host:port of each edge
+	monitor string   // host:port of nats-server
 	dial    mesh.DialConfig
 	tokens  Tokens
 	version string // of the edges
@@ -84,7 +85,7 @@ func (t *Tidings) start(ctx context.Context, file string) error {
 	if t.nats, err = t.startNATS(ctx, ports[0], ports[1]); err != nil {
 		return err
 	}
-	t.dial = mesh.DialConfig{URL: "nats://" + ports[0]}
+	t.dial, t.monitor = mesh.DialConfig{URL: "nats://" + ports[0]}, ports[1]
 	for i := range t.cfg.Edges {
 		name, browsers, operators := "edge-"+strconv.Itoa(i+1), ports[2+2*i], ports[3+2*i]
 		limited, cancel := context.WithTimeout(ctx, startTime)
@@ -136,6 +137,16 @@ func (t *Tidings) URLs() []string { return t.urls }
 
 // Admin are the edges' addresses for operators, host:port.
 func (t *Tidings) Admin() []string { return t.admin }
+
+// Monitor is where nats-server tells of itself, host:port.
+func (t *Tidings) Monitor() string { return t.monitor }
+
+// RestartNATS kills nats-server and starts it again; it returns when that answers.
+func (t *Tidings) RestartNATS(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	return t.nats.Restart(ctx)
+}
 
 // NATS is how to reach its NATS.
 func (t *Tidings) NATS() mesh.DialConfig { return t.dial }
