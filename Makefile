@@ -33,7 +33,7 @@ CHAOS_OUT ?= chaos-reports
 BENCH ?= .
 BENCHCOUNT ?= 1
 BASE ?=
-ROUNDS ?= 4
+ROUNDS ?=
 CLIENTS ?= 10000
 QUICK ?=
 TESTTIMEOUT ?= 10m
@@ -107,7 +107,13 @@ bench: $(BENCHSTAT) ## benchmarks matching BENCH (all), BENCHCOUNT times (1), an
 .PHONY: bench-peers
 bench-peers: system $(NODE_MODULES) $(CENTRIFUGO) ## Tidings beside the floor and its peers, into docs/benchmarks.md: ROUNDS (4), CLIENTS (10000), QUICK=1 for a try
 	go build -o bin/bench-peers ./loadtest/peers/bench
-	bin/bench-peers --rounds $(ROUNDS) --clients $(CLIENTS) $(if $(QUICK),--quick)
+	bin/bench-peers --rounds $(or $(ROUNDS),4) --clients $(CLIENTS) $(if $(QUICK),--quick)
+
+.PHONY: growth
+growth: build ## what a delivery costs with more connections, rooms and edges, into docs/scaling.md: ROUNDS (3), QUICK=1 for a try
+	go build -trimpath -o bin/nats-server github.com/nats-io/nats-server/v2
+	go build -trimpath -o bin/growth ./loadtest/growth
+	bin/growth --rounds $(or $(ROUNDS),3) $(if $(QUICK),--quick)
 
 .PHONY: profile
 profile: build ## CPU and heap profiles of an edge under SCENARIO of the load test (each bundled one), into profiles/
