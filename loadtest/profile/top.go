@@ -41,12 +41,12 @@ func join(ctx context.Context, program, path string, pieces []string) error {
 	return nil
 }
 
-// top writes down what a profile is made of, most first, beside it.
+// top writes down what a profile is made of, most first, beside it; what the profiles themselves cost is left out.
 func top(ctx context.Context, program, path, what string, out io.Writer) error {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	text, err := goTool(ctx, "-top", "-nodecount", "60", "-sample_index", what, program, path)
+	text, err := goTool(ctx, "-top", "-nodecount", "60", "-ignore", `^runtime/pprof\.`, "-sample_index", what, program, path)
 	if err != nil {
 		return err
 	}
