@@ -99,7 +99,7 @@ func TestRun_EveryBundledScenarioIsMeasured(t *testing.T) {
 				assert.Positive(t, p.RSSEnd, p.Name)
 			}
 			assert.Equal(t, []string{"edge 1", "edge 2", "nats-server"}, names)
-			assert.GreaterOrEqual(t, len(got.Samples), 2)
+			assert.NotEmpty(t, got.Samples)
 		})
 	}
 }
