@@ -23,6 +23,7 @@ type grammar struct {
 	Token   tokenCmd    `cmd:"" help:"Print a signed token, for trying things out and for scripts."`
 	Load    loadtestCmd `cmd:"" name:"loadtest" help:"Put a Tidings under load with thousands of clients, and measure it."`
 	Conf    configCmd   `cmd:"" name:"config" help:"Check or print the configuration without starting anything."`
+	Events  eventsCmd   `cmd:"" help:"Work with event types."`
 	Version versionCmd  `cmd:"" help:"Print version, commit and Go version."`
 
 	env    []string // of the process

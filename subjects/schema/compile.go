@@ -54,7 +54,7 @@ func compile(files map[string]file) (map[string]entry, error) {
 		if err != nil {
 			return nil, compileError(eventType, err)
 		}
-		entries[eventType] = entry{text: files[eventType].text, compiled: compiled}
+		entries[eventType] = entry{text: files[eventType].text, compiled: compiled, builtIn: files[eventType].builtIn}
 	}
 	return entries, nil
 }

@@ -7,3 +7,4 @@
 package schema
 
 //go:generate go test -run ^TestCatalogue_SchemasFollowTheGoTypes$ . -update
+//go:generate go test -run ^TestTypeScript_TheClientsCatalogueFollowsTheSchemas$ . -update

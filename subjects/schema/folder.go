@@ -25,6 +25,8 @@ const (
 type file struct {
 	text []byte // as it was read
 	doc  any    // as JSON, numbers exact
+
+	builtIn bool // of the catalogue
 }
 
 // readFolder reads the schema files of one folder, by event type.

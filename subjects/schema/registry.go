@@ -28,6 +28,7 @@ type Registry struct {
 type entry struct {
 	text     []byte // the file as it was read
 	compiled *jsonschema.Schema
+	builtIn  bool // of the catalogue
 }
 
 // Load compiles the catalogue and every *.json file in dir; an empty dir means the
@@ -50,6 +51,10 @@ func Load(dir string) (*Registry, error) {
 	files, err := readFolder(catalogue)
 	if err != nil {
 		return nil, err
+	}
+	for eventType, f := range files {
+		f.builtIn = true
+		files[eventType] = f
 	}
 	if dir != "" {
 		if err := addFolder(files, dir); err != nil {
