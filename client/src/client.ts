@@ -1,0 +1,423 @@
+/** The client: one connection at a time, the rooms on it, and what follows from what happens. */
+import { backoff, longest } from "./backoff.js";
+import type { Connection, ConnectionState } from "./connection.js";
+import { TidingsError } from "./errors.js";
+import type { EventMap } from "./events.js";
+import { split, type ClientFrame, type DeniedFrame, type EventFrame, type JoinedFrame, type ServerFrame, type WelcomeFrame } from "./frames.js";
+import { Link, type LinkEvents } from "./link.js";
+import { attempt, Listeners } from "./listeners.js";
+import { Membership } from "./membership.js";
+import type { Observation } from "./observation.js";
+import { isOffline, watchPage } from "./page.js";
+import type { Room, RoomOptions } from "./room.js";
+import { Timer } from "./timer.js";
+import { TokenKeeper, type TokenSource } from "./token.js";
+import { webSocketTransport, type Transport } from "./transport.js";
+
+/** Options of a client. */
+export interface ClientOptions {
+  /** Where an edge, or what stands before several, answers: `/ws`, `wss://…/ws`. Of a list, the next is tried when one is lost. */
+  url: string | readonly string[];
+  /** Gets tokens. */
+  token: TokenSource;
+  /** Is told what happens, for metrics and logs. The library prints nothing. */
+  observe?: (observation: Observation) => void;
+  /** What carries the frames. Default: the browser's WebSocket. */
+  transport?: Transport;
+  /** Numbers from 0 to below 1, for the random part of waits. Default: Math.random. */
+  random?: () => number;
+}
+
+/** A client, made by `createClient`: one connection and the rooms on it. */
+export interface Client<Events extends object = EventMap> {
+  /** The connection as it is now. */
+  readonly connection: Connection;
+  /** Calls the listener whenever `connection` is another object. Returns what ends it. */
+  subscribe(listener: (connection: Connection) => void): () => void;
+  /**
+   * A new handle to a room, which is joined within 20 ms; the first one connects. Leave the handle when it is not needed any
+   * more.
+   */
+  room(name: string, options?: RoomOptions): Room<Events>;
+  /** Connects before there is a room, tries at once while waiting, and tries again after a failure. */
+  connect(): void;
+  /** Closes the connection and ends all handles, for good. */
+  close(): void;
+}
+
+/** Makes a client. It does nothing until there is a room, or `connect()` is called. */
+export function createClient<Events extends object = EventMap>(options: ClientOptions): Client<Events> {
+  return new Engine(options) as Client<any>;
+}
+
+const batch = 20; // ms in which joins and leaves are collected
+const renewal = 5_000; // ms, the least time between two tries to renew a token
+
+class Engine implements LinkEvents {
+  connection: Connection = Object.freeze({ state: "idle", attempt: 0 });
+  readonly #options: ClientOptions;
+  readonly #random: () => number;
+  readonly #transport: Transport;
+  readonly #tokens: TokenKeeper;
+  readonly #listeners = new Listeners<[Connection]>();
+  readonly #rooms = new Map<string, Membership>();
+  readonly #unwatch: () => void;
+
+  // The connection in use or being made. The next one is there while the first is being drained, and takes its place at its
+  // welcome. Frames of any other link are never heard of.
+  #current: Link | undefined;
+  #next: Link | undefined;
+
+  #turn = 0; // of the list of URLs
+  #attempt = 0; // tries since the last good connection
+  #earliest = 0; // Date.now() before which the server does not want to be tried
+  #away = 0; // performance.now() of the loss
+  #retryAt = 0; // Date.now()
+  readonly #retry = new Timer(); // of the current link, or of the next one while there is a current one
+  readonly #flushing = new Timer();
+  readonly #renewing = new Timer();
+  #renewals = 0; // that failed in a row
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.#random = options.random ?? Math.random;
+    this.#transport = options.transport ?? webSocketTransport();
+    this.#tokens = new TokenKeeper(options.token);
+    this.#unwatch = watchPage({
+      wake: () => this.#wake(),
+      offline: () => this.#offline(),
+      leave: () => this.#suspend(),
+    });
+  }
+
+  subscribe(listener: (connection: Connection) => void): () => void {
+    return this.#listeners.add(listener);
+  }
+
+  room(name: string, { since }: RoomOptions = {}): Room<any> {
+    const { state, error } = this.connection;
+    let membership = this.#rooms.get(name);
+    if (!membership) {
+      membership = new Membership(String(name), () => this.#change());
+      if (state == "failed") membership.fail(error!);
+      if (state != "closed") this.#rooms.set(name, membership);
+    }
+    const handle = membership.handle(since instanceof Object ? since : undefined);
+    if (state == "closed") membership.end(error!);
+    return handle;
+  }
+
+  connect(): void {
+    const { state } = this.connection;
+    if (state == "failed") {
+      this.#tokens.reset();
+      this.#earliest = 0;
+      for (const room of this.#rooms.values()) if (room.state == "failed") room.retry();
+    }
+    if (state == "idle" || state == "failed") this.#open();
+    else this.#wake();
+  }
+
+  close(): void {
+    const error = new TidingsError("closed", false, "the client was closed");
+    this.#unwatch();
+    this.#flushing.stop();
+    this.#leave("closed", { error });
+    this.#tokens.abort();
+    for (const room of this.#rooms.values()) room.end(error);
+    this.#rooms.clear();
+  }
+
+  // ---- the connection
+
+  /** Begins a connection; a second one when there is one already. */
+  #open(): void {
+    this.#retry.stop();
+    const link = new Link(this);
+    if (this.#current) this.#next = link;
+    else {
+      this.#current = link;
+      this.#away ||= performance.now();
+      this.#become("connecting");
+    }
+    const urls = [this.#options.url].flat();
+    void link.start(this.#transport, urls[this.#turn++ % urls.length]!, this.#tokens);
+  }
+
+  /** @internal */
+  open(link: Link): void {
+    this.#flush(); // what is asked for is the same on both
+    const rooms = link == this.#next ? [...this.#rooms.values()].filter((room) => room.asked) : this.#ask(link.token);
+    const [first = [], ...others] = split(rooms.map((room) => room.ref));
+    link.send({ op: "hello", token: link.token, rooms: first });
+    for (const rooms of others) link.send({ op: "join", rooms });
+  }
+
+  /** @internal */
+  lost(link: Link, error: TidingsError): void {
+    this.#note({ type: "lost", error });
+    if (error.code == "token_rejected" && link.token && !this.#tokens.refused(link.token)) {
+      error = new TidingsError("token_rejected", false, "the fresh token was refused, too");
+    }
+    if (link.stable) this.#attempt = 0;
+    if (link == this.#current) {
+      this.#away ||= performance.now();
+      this.#current = this.#next;
+      this.#restart();
+    } else if (!error.retryable) {
+      this.#next = undefined;
+      return;
+    }
+    const taken = this.#next && this.#current == this.#next;
+    this.#next = undefined;
+    if (taken) this.#become("connecting");
+    else if (error.retryable) this.#wait(error);
+    else this.#fail(error);
+  }
+
+  /** Tries again after a while. */
+  #wait(error: TidingsError | undefined): void {
+    const offline = isOffline();
+    this.#earliest = Date.now() + (error?.retryAfter ?? 0);
+    this.#again((error?.retryAfter ?? 0) + backoff(offline ? longest : this.#attempt++, this.#random));
+    if (!this.#current) this.#become(offline ? "offline" : "waiting", { error });
+  }
+
+  #again(ms: number): void {
+    this.#retryAt = Date.now() + ms;
+    this.#retry.start(ms, () => this.#open());
+  }
+
+  #fail(error: TidingsError): void {
+    for (const room of this.#rooms.values()) room.fail(error);
+    this.#leave("failed", { error });
+  }
+
+  /** Ends all links and timers. */
+  #leave(state: ConnectionState, detail?: object): void {
+    this.#retry.stop();
+    this.#renewing.stop();
+    this.#current?.close();
+    this.#next?.close();
+    this.#current = this.#next = undefined;
+    this.#restart();
+    this.#become(state, detail);
+  }
+
+  /** Connects at once, or sees whether the connection still is one. */
+  #wake(): void {
+    const { state } = this.connection;
+    if (state == "connected") this.#current!.probe();
+    if (state != "waiting" && state != "offline" && state != "suspended") return;
+    this.#attempt = 0;
+    const wait = this.#earliest - Date.now();
+    if (wait <= 0) this.#open();
+    else if (state == "suspended") {
+      this.#again(wait);
+      this.#become("waiting");
+    }
+  }
+
+  #offline(): void {
+    const { state, error } = this.connection;
+    if (state == "connected") this.#current!.probe();
+    if (state == "waiting") this.#wait(error);
+  }
+
+  #suspend(): void {
+    const { state } = this.connection;
+    if (state != "idle" && state != "failed" && state != "closed") this.#leave("suspended");
+  }
+
+  #become(state: ConnectionState, detail?: object): void {
+    const attempt = state == "connected" ? 0 : this.#attempt;
+    const at = (state == "waiting" || state == "offline") && { retryAt: this.#retryAt };
+    this.connection = Object.freeze({ state, attempt, ...at, ...detail });
+    this.#listeners.emit(this.connection);
+  }
+
+  #note(observation: Observation): void {
+    attempt(() => this.#options.observe?.(observation));
+  }
+
+  // ---- what an edge says
+
+  /** @internal */
+  frame(link: Link, frame: ServerFrame): void {
+    switch (frame.op) {
+      case "welcome":
+        return this.#welcome(link, frame);
+      case "drain":
+        return this.#drain(link, frame.within);
+      case "token_ok":
+        return this.#renewed(link, frame.ttl, frame.dropped);
+      case "ping":
+        for (const room of this.#rooms.values()) if (!room.awaiting) room.place.refresh(frame.ts);
+        return;
+    }
+    const room = this.#rooms.get(frame.room);
+    if (!room) return; // left
+    if (frame.op == "joined") this.#joined(room, frame);
+    if (frame.op == "denied") this.#denied(room, frame);
+    if (frame.op == "event") this.#event(room, frame);
+    if (frame.op == "lag") room.place.lagged();
+  }
+
+  #welcome(link: Link, { edge, session, ttl }: WelcomeFrame): void {
+    if (link == this.#next) {
+      this.#current!.close();
+      this.#current = link;
+      this.#next = undefined;
+      this.#restart(true);
+    }
+    this.#note({ type: "connected", edge, ms: this.#away && performance.now() - this.#away });
+    this.#away = 0;
+    this.#renewed(link, ttl);
+    this.#become("connected", { edge, session });
+  }
+
+  /** Moves to another edge at a random moment, early enough to be done when the time is over. */
+  #drain(link: Link, within: number): void {
+    if (link != this.#current || this.#next) return;
+    // One that was not good for long is left like a lost one, or edges that drain in turns would have us run in circles.
+    this.#again(Math.max(this.#random() * within * 0.75, link.stable ? 0 : backoff(this.#attempt++, this.#random)));
+  }
+
+  #renewed(link: Link, ttl: number, dropped: readonly string[] = []): void {
+    this.#tokens.accepted(link.token, ttl);
+    this.#renewals = 0;
+    for (const name of dropped) {
+      const room = this.#rooms.get(name);
+      if (room) this.#refuse(room, "forbidden", "the new token does not grant this room");
+    }
+    this.#renewAfter(ttl * 1000 * (0.7 + 0.1 * this.#random()));
+    this.#change();
+  }
+
+  #renewAfter(ms: number): void {
+    this.#renewing.start(ms, () => void this.#renew());
+  }
+
+  async #renew(): Promise<void> {
+    const link = this.#current;
+    if (this.connection.state != "connected" || !link) return; // the next hello shows another one
+    try {
+      const token = await this.#tokens.get("refresh");
+      if (link != this.#current) return; // that one has its own
+      if (token == link.token) throw new TidingsError("token_invalid", true, "token() gave the present token");
+      link.token = token;
+      link.send({ op: "token", token });
+    } catch (error) {
+      if (link != this.#current) return;
+      this.#note({ type: "token", error: error as TidingsError });
+      this.#renewAfter(renewal + backoff(this.#renewals++, this.#random));
+    }
+  }
+
+  #joined(room: Membership, frame: JoinedFrame): void {
+    const { reason, spread = 0, position, replay = 0 } = frame;
+    if (room.state == "failed") return; // to a join before that
+    room.asked = true;
+    room.awaiting = false;
+    room.refusals = 0;
+    const verdict = room.place.joined(frame);
+    if (verdict == "unproven") return this.#resync(room);
+    this.#note({ type: "joined", room: room.name, replay, reset: reason });
+    if (verdict) {
+      if (!this.#tripped(room)) room.become("live");
+      room.reset({ reason: reason ?? "", spreadMs: spread, position });
+    } else if (!replay) room.become("live");
+    this.#change();
+  }
+
+  #denied(room: Membership, { code, retryable, message }: DeniedFrame): void {
+    if (!retryable) return this.#refuse(room, code, message);
+    this.#note({ type: "denied", room: room.name, error: new TidingsError(code, true, message) });
+    room.hold(1000 + backoff(room.refusals++, this.#random));
+  }
+
+  #refuse(room: Membership, code: string, message: string): void {
+    this.#note({ type: "denied", room: room.name, error: room.deny(code, message, this.#current!.token) });
+  }
+
+  #event(room: Membership, frame: EventFrame): void {
+    const { place, name } = room;
+    if (room.awaiting || !room.asked || !place.at) return;
+    const { replaying } = place;
+    const outcome = place.event(frame);
+    if (outcome == "early") {
+      this.#note({ type: "gap", room: name });
+      return this.#resync(room);
+    }
+    if (outcome == "new") room.deliver(frame, replaying);
+    else this.#note({ type: "duplicate", room: name });
+    if (!place.replaying) room.become("live");
+  }
+
+  /** Joins again from where the room stands. */
+  #resync(room: Membership): void {
+    if (this.#tripped(room)) return;
+    room.interrupt();
+    room.awaiting = true;
+    this.#current!.send({ op: "join", rooms: [room.ref] });
+  }
+
+  /** Gives the room up when it loses continuity too often. */
+  #tripped(room: Membership): boolean {
+    if (!room.unstable()) return false;
+    this.#note({ type: "breaker", room: room.name });
+    this.#send({ op: "leave", rooms: [room.name] });
+    return true;
+  }
+
+  // ---- the rooms
+
+  /** There may be something to send: soon, together with what comes until then. */
+  #change(): void {
+    if (this.connection.state != "closed" && !this.#flushing.running) this.#flushing.start(batch, () => this.#flush());
+  }
+
+  /** Sends the difference between what is wanted and what was asked for. */
+  #flush(): void {
+    this.#flushing.stop();
+    const left: string[] = [];
+    for (const [name, room] of this.#rooms) {
+      if (!room.wanted) {
+        this.#rooms.delete(name);
+        room.end(new TidingsError("left", false, "the room was left"));
+        if (room.asked) left.push(name);
+      } else if (!this.#next) room.rewind(); // hello of the next one has gone with the place as it was
+    }
+    for (const rooms of split(left)) this.#send({ op: "leave", rooms });
+    if (left[0]) for (const room of this.#rooms.values()) if (room.error?.code == "limit") room.retry();
+    if (this.#current?.hello) {
+      for (const rooms of split(this.#ask(this.#current.token).map((room) => room.ref))) this.#send({ op: "join", rooms });
+    } else if (this.#rooms.size && this.connection.state == "idle") this.#open();
+  }
+
+  /** The rooms to ask for with this token, now marked as asked for. */
+  #ask(token: string): Membership[] {
+    const rooms = [...this.#rooms.values()].filter((room) => !room.asked && room.askable(token));
+    for (const room of rooms) {
+      room.asked = room.awaiting = true;
+      if (room.state == "denied" || room.state == "failed") room.retry();
+    }
+    return rooms;
+  }
+
+  /** Sends over each connection that has said hello. */
+  #send(frame: ClientFrame): void {
+    for (const link of [this.#current, this.#next]) if (link?.hello) link.send(frame);
+  }
+
+  /** Another link is the current one, or there is none: what was asked for over it is to be answered, the rest to be asked. */
+  #restart(moved = false): void {
+    const open = this.#current?.hello ?? false;
+    for (const room of this.#rooms.values()) {
+      room.place.restart();
+      room.asked &&= open;
+      room.awaiting = room.asked;
+      if (!moved) room.interrupt();
+    }
+  }
+}

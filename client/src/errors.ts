@@ -1,0 +1,86 @@
+/** What went wrong, in words for people and in a code for programs. */
+
+/**
+ * What an error is about. Of the connection:
+ *
+ * - `token_rejected` the edge does not accept the token, and the fresh one that was asked for neither
+ * - `token_unavailable` `token()` threw or rejected; `token_timeout` it took longer than 10 s; `token_invalid` it gave no token
+ * - `unreachable` no connection came about: network, address or origin; browsers do not say which
+ * - `lost` the connection broke; `silent` nothing came over it any more
+ * - `protocol_error`, `too_large`, `disconnected` the edge closed for good: a bug, or an operator
+ * - `hello_timeout`, `no_pong`, `limit_reached`, `internal`, `draining`, `too_slow` the edge closed; tried again
+ * - `closed` the client was closed by the program
+ *
+ * Of a room:
+ *
+ * - `forbidden` the token does not grant it, or there is no such room
+ * - `bad_room` the name is no room name: `kind:id`
+ * - `limit` more rooms than a connection may have
+ * - `unstable` it lost continuity five times within a minute; tried again after another one
+ * - `left` the handle was left
+ */
+export type ErrorCode =
+  | CloseCode
+  | "token_unavailable"
+  | "token_timeout"
+  | "token_invalid"
+  | "unreachable"
+  | "lost"
+  | "silent"
+  | "closed"
+  | "forbidden"
+  | "bad_room"
+  | "limit"
+  | "unstable"
+  | "left"
+  | (string & {});
+
+type CloseCode = (typeof closeCodes)[keyof typeof closeCodes];
+
+/** The close codes of the protocol by name, and those of RFC 6455 that an edge sends for faults of the client. */
+export const closeCodes = {
+  1002: "protocol_error",
+  1003: "protocol_error",
+  1007: "protocol_error",
+  4400: "protocol_error",
+  4401: "token_rejected",
+  4403: "disconnected",
+  4408: "hello_timeout",
+  4410: "no_pong",
+  4413: "too_large",
+  4429: "limit_reached",
+  4500: "internal",
+  4503: "draining",
+  4508: "too_slow",
+} as const;
+
+/** An error of this library. */
+export class TidingsError extends Error {
+  override readonly name = "TidingsError";
+  /** What it is about. */
+  readonly code: ErrorCode;
+  /** The library tries again by itself. When false, it waits for the program: another token, another room, `connect()`. */
+  readonly retryable: boolean;
+  /** Least time to the next try in milliseconds, when the server named one. */
+  readonly retryAfter: number;
+
+  /** @internal */
+  constructor(code: ErrorCode, retryable: boolean, message: string, cause?: unknown, retryAfter = 0) {
+    super(`${code}: ${message}`, { cause });
+    this.code = code;
+    this.retryable = retryable;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** What the end of a connection means. */
+export function closeError(code: number, reason: string, welcomed: boolean): TidingsError {
+  const name = (closeCodes as Record<number, CloseCode>)[code] ?? (welcomed ? "lost" : "unreachable");
+  return new TidingsError(
+    name,
+    !["protocol_error", "disconnected", "too_large"].includes(name),
+    `closed with ${code} ${reason}`,
+    undefined,
+    code == 4429 ? Math.min(600, Number(/retry_after=(\d+)/.exec(reason)?.[1] ?? 0)) * 1000 : 0,
+  );
+}

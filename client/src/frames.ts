@@ -1,0 +1,124 @@
+/** The frames of the protocol `tidings.v1`, as docs/protocol.md describes them. Pure: text in, values out. */
+import type { TidingsEvent } from "./events.js";
+import type { Position } from "./position.js";
+
+/** The WebSocket subprotocol that is offered. */
+export const subprotocol = "tidings.v1";
+
+/** Why continuity could not be proved. For logs and metrics: what follows is the same for all of them. */
+export type ResetReason = "expired" | "epoch" | "behind" | "truncated" | "position" | (string & {});
+
+export interface WelcomeFrame {
+  op: "welcome";
+  session: string;
+  edge: string;
+  /** Seconds until the token ends. */
+  ttl: number;
+  /** Seconds of silence after which the edge pings. */
+  ping: number;
+}
+
+export interface JoinedFrame {
+  op: "joined";
+  room: string;
+  position: Position;
+  recovered?: boolean;
+  replay?: number;
+  reason?: ResetReason;
+  /** Milliseconds. */
+  spread?: number;
+}
+
+export interface DeniedFrame {
+  op: "denied";
+  room: string;
+  code: string;
+  retryable: boolean;
+  message: string;
+}
+
+export interface EventFrame {
+  op: "event";
+  room: string;
+  seq: number;
+  prev: number;
+  /** Unix milliseconds. */
+  ts: number;
+  event: TidingsEvent;
+}
+
+export type ServerFrame =
+  | WelcomeFrame
+  | JoinedFrame
+  | DeniedFrame
+  | EventFrame
+  | { op: "lag"; room: string }
+  | { op: "token_ok"; ttl: number; dropped: string[] }
+  | { op: "drain"; within: number }
+  | { op: "ping"; ts: number };
+
+export interface RoomRef {
+  room: string;
+  since?: Position;
+}
+
+export type ClientFrame =
+  | { op: "hello"; token: string; rooms: RoomRef[] }
+  | { op: "join"; rooms: (RoomRef | string)[] }
+  | { op: "leave"; rooms: string[] }
+  | { op: "token"; token: string }
+  | { op: "pong" };
+
+/** The members of each frame that are relied upon: `room` and `code` are strings, `position` and `event` objects, the rest numbers. */
+const members: Record<ServerFrame["op"], string> = {
+  welcome: "ttl ping",
+  joined: "room position",
+  denied: "room code",
+  event: "room seq prev ts event",
+  lag: "room",
+  token_ok: "ttl",
+  drain: "within",
+  ping: "ts",
+};
+
+/**
+ * Reads a frame of the server. `undefined` is one of a newer protocol, to be passed over. Throws for what is no frame: from
+ * there on nothing is known of what is missing.
+ */
+export function decode(text: string): ServerFrame | undefined {
+  const frame = JSON.parse(text);
+  if (!Object.hasOwn(members, frame.op)) return undefined;
+  for (const name of members[frame.op as ServerFrame["op"]].split(" ")) check(name, frame[name]);
+  return frame;
+}
+
+function check(name: string, value: any): void {
+  const good =
+    name == "room" || name == "code"
+      ? typeof value == "string"
+      : name == "event"
+        ? value && typeof value == "object"
+        : name == "position"
+          ? typeof value?.epoch == "string" && Number.isSafeInteger(value.seq)
+          : Number.isSafeInteger(value);
+  if (!good) throw new TypeError(name);
+}
+
+/**
+ * Puts rooms into as few lists as keep each frame within what a server takes (16 KiB unless configured), with the largest
+ * token beside them. A single room larger than that is alone in its list.
+ */
+export function split<T>(rooms: readonly T[]): T[][] {
+  const lists: T[][] = [];
+  let room = 0;
+  for (const ref of rooms) {
+    const size = new TextEncoder().encode(JSON.stringify(ref)).length + 1;
+    if (size > room) {
+      lists.push([]);
+      room = 7168;
+    }
+    room -= size;
+    lists.at(-1)!.push(ref);
+  }
+  return lists;
+}

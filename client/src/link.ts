@@ -1,0 +1,109 @@
+/** One connection to an edge, from the token to its end. */
+import { closeError, TidingsError } from "./errors.js";
+import { decode, type ClientFrame, type ServerFrame } from "./frames.js";
+import { Timer } from "./timer.js";
+import type { TokenKeeper } from "./token.js";
+import type { Transport, TransportConnection } from "./transport.js";
+
+/** Is told by a link, until it is closed by either side. */
+export interface LinkEvents {
+  /** Frames can be sent; the first must be hello. */
+  open(link: Link): void;
+  frame(link: Link, frame: ServerFrame): void;
+  /** It is over. */
+  lost(link: Link, error: TidingsError): void;
+}
+
+const handshake = 10_000; // ms from the start to the welcome, the token not counted
+const patience = 3_000; // ms for the answer to a probe
+const grace = 7_000; // ms past the ping after which the edge is probed: with patience, ping + 10 s as the protocol has it
+const stable = 10_000; // ms after which a connection was a good one
+
+/** A link that was closed is never heard of again: a socket from before cannot disturb the one after it. */
+export class Link {
+  /** The token shown last. */
+  token = "";
+  /** hello was sent: other frames can be. */
+  hello = false;
+  readonly #events: LinkEvents;
+  #socket: TransportConnection | undefined;
+  #closed = false;
+  readonly #timer = new Timer(); // until the edge must have said something
+  #silence = 0; // ms without a frame until the edge is probed; 0 until the welcome
+  #welcomed = 0; // performance.now()
+
+  constructor(events: LinkEvents) {
+    this.#events = events;
+  }
+
+  /** It lasted long enough for the next loss to count as the first. */
+  get stable(): boolean {
+    return this.#silence > 0 && performance.now() - this.#welcomed >= stable;
+  }
+
+  async start(transport: Transport, url: string, tokens: TokenKeeper): Promise<void> {
+    try {
+      this.token = await tokens.get("connect");
+    } catch (error) {
+      return this.#lose(error as TidingsError);
+    }
+    if (this.#closed) return;
+    this.#timer.start(handshake, () => this.#lose(new TidingsError("silent", true, `${url} does not answer`)));
+    try {
+      this.#socket = transport(absolute(url), {
+        open: () => {
+          if (this.#closed) return;
+          this.#events.open(this);
+          this.hello = true;
+        },
+        message: (text) => this.#closed || this.#message(text),
+        close: (code, reason) => this.#lose(closeError(code, reason, this.#silence > 0)),
+      });
+    } catch (cause) {
+      this.#lose(new TidingsError("unreachable", false, `${url} cannot be opened`, cause));
+    }
+  }
+
+  send(frame: ClientFrame): void {
+    this.#socket!.send(JSON.stringify(frame));
+  }
+
+  /** Asks the edge for a sign of life: a room that no edge knows is answered at once, and changes nothing. */
+  probe(): void {
+    this.send({ op: "join", rooms: ["?"] });
+    this.#timer.start(patience, () => this.#lose(new TidingsError("silent", true, "nothing comes any more")));
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer.stop();
+    this.#socket?.close();
+  }
+
+  #message(text: string): void {
+    let frame;
+    try {
+      frame = decode(text);
+    } catch (cause) {
+      return this.#lose(new TidingsError("protocol_error", true, "what came is no frame", cause));
+    }
+    if (frame?.op == "welcome") {
+      this.#welcomed = performance.now();
+      this.#silence = Math.min(frame.ping, 3600) * 1000 + grace;
+    }
+    if (this.#silence) this.#timer.start(this.#silence, () => this.probe());
+    if (frame?.op == "ping") this.send({ op: "pong" });
+    if (frame) this.#events.frame(this, frame);
+  }
+
+  #lose(error: TidingsError): void {
+    if (this.#closed) return;
+    this.close();
+    this.#events.lost(this, error);
+  }
+}
+
+/** Where a WebSocket connects to, for an address as it may stand in a page. */
+function absolute(url: string): string {
+  return new URL(url, globalThis.location?.href).href.replace(/^http/, "ws");
+}
