@@ -20,7 +20,7 @@ BENCHSTAT := $(TOOLS)/benchstat-$(BENCHSTAT_VERSION)
 CENTRIFUGO := $(TOOLS)/centrifugo
 
 # Folders with a package.json whose modules the tests need.
-NODE_FOLDERS := docs/examples/node loadtest/peers/socketio
+NODE_FOLDERS := client docs/examples/node loadtest/peers/socketio
 NODE_MODULES := $(addsuffix /node_modules,$(NODE_FOLDERS))
 
 # A tag names a release; without one the binary tells its commit.
@@ -58,7 +58,7 @@ build: ## build bin/tidings
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/tidings ./cmd/tidings
 
 .PHONY: test
-test: system $(NODE_MODULES) lint build race ## install what is needed, then everything that CI checks
+test: system $(NODE_MODULES) lint build client race ## install what is needed, then everything that CI checks
 
 .PHONY: lint
 lint: $(LINT) ## formatting, vet, the linters, the arrows between packages, a tidy go.mod
@@ -74,6 +74,10 @@ fmt: $(LINT) ## format all Go code
 race: system $(NODE_MODULES) $(CENTRIFUGO) ## all tests, fuzz seeds included, with the race detector
 	go test -race -count=1 -timeout $(TESTTIMEOUT) ./...
 	$(if $(WITHOUT_RACE),go test -count=1 -timeout $(TESTTIMEOUT) $(WITHOUT_RACE))
+
+.PHONY: client
+client: system client/node_modules build ## build the browser library and run its tests, some of them against bin/tidings
+	cd client && npm run --silent build && npm run --silent check && npm run --silent test
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (30s)
