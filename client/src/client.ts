@@ -3,7 +3,7 @@ import { backoff, longest } from "./backoff.js";
 import type { Connection, ConnectionState } from "./connection.js";
 import { TidingsError } from "./errors.js";
 import type { EventMap } from "./events.js";
-import { split, type ClientFrame, type DeniedFrame, type EventFrame, type JoinedFrame, type ServerFrame, type WelcomeFrame } from "./frames.js";
+import { split, type DeniedFrame, type EventFrame, type JoinedFrame, type RoomRef, type ServerFrame, type WelcomeFrame } from "./frames.js";
 import { Link, type LinkEvents } from "./link.js";
 import { attempt, Listeners } from "./listeners.js";
 import { Membership } from "./membership.js";
@@ -72,7 +72,6 @@ class Engine implements LinkEvents {
   #attempt = 0; // tries since the last good connection
   #earliest = 0; // Date.now() before which the server does not want to be tried
   #away = 0; // performance.now() of the loss
-  #retryAt = 0; // Date.now()
   readonly #retry = new Timer(); // of the current link, or of the next one while there is a current one
   readonly #flushing = new Timer();
   readonly #renewing = new Timer();
@@ -83,11 +82,11 @@ class Engine implements LinkEvents {
     this.#random = options.random ?? Math.random;
     this.#transport = options.transport ?? webSocketTransport();
     this.#tokens = new TokenKeeper(options.token);
-    this.#unwatch = watchPage({
-      wake: () => this.#wake(),
-      offline: () => this.#offline(),
-      leave: () => this.#suspend(),
-    });
+    this.#unwatch = watchPage(
+      () => this.#wake(),
+      () => (this.connection.state == "waiting" ? this.#wait(this.connection.error) : this.#wake(true)),
+      () => this.#started && this.#leave("suspended"),
+    );
   }
 
   subscribe(listener: (connection: Connection) => void): () => void {
@@ -110,8 +109,7 @@ class Engine implements LinkEvents {
   connect(): void {
     const { state } = this.connection;
     if (state == "failed") {
-      this.#tokens.reset();
-      this.#earliest = 0;
+      this.#tokens.accepted(0);
       for (const room of this.#rooms.values()) if (room.state == "failed") room.retry();
     }
     if (state == "idle" || state == "failed") this.#open();
@@ -119,13 +117,13 @@ class Engine implements LinkEvents {
   }
 
   close(): void {
-    const error = new TidingsError("closed", false, "the client was closed");
+    const error = new TidingsError("closed");
     this.#unwatch();
-    this.#flushing.stop();
     this.#leave("closed", { error });
     this.#tokens.abort();
     for (const room of this.#rooms.values()) room.end(error);
     this.#rooms.clear();
+    this.#flushing.stop();
   }
 
   // ---- the connection
@@ -147,8 +145,8 @@ class Engine implements LinkEvents {
   /** @internal */
   open(link: Link): void {
     this.#flush(); // what is asked for is the same on both
-    const rooms = link == this.#next ? [...this.#rooms.values()].filter((room) => room.asked) : this.#ask(link.token);
-    const [first = [], ...others] = split(rooms.map((room) => room.ref));
+    const asked = [...this.#rooms.values()].filter((room) => room.asked).map((room) => room.ref);
+    const [first = [], ...others] = split(link == this.#next ? asked : this.#ask(link.token));
     link.send({ op: "hello", token: link.token, rooms: first });
     for (const rooms of others) link.send({ op: "join", rooms });
   }
@@ -157,46 +155,41 @@ class Engine implements LinkEvents {
   lost(link: Link, error: TidingsError): void {
     this.#note({ type: "lost", error });
     if (error.code == "token_rejected" && link.token && !this.#tokens.refused(link.token)) {
-      error = new TidingsError("token_rejected", false, "the fresh token was refused, too");
+      error = new TidingsError("token_rejected");
     }
     if (link.stable) this.#attempt = 0;
-    if (link == this.#current) {
+    const standby = link == this.#next;
+    if (!standby) {
       this.#away ||= performance.now();
       this.#current = this.#next;
-      this.#restart();
-    } else if (!error.retryable) {
-      this.#next = undefined;
-      return;
     }
-    const taken = this.#next && this.#current == this.#next;
     this.#next = undefined;
-    if (taken) this.#become("connecting");
+    if (!standby) this.#restart();
+    if (!standby && this.#current) this.#become("connecting");
     else if (error.retryable) this.#wait(error);
-    else this.#fail(error);
+    else if (!standby) {
+      for (const room of this.#rooms.values()) room.fail(error);
+      this.#leave("failed", { error });
+    }
   }
 
   /** Tries again after a while. */
   #wait(error: TidingsError | undefined): void {
     const offline = isOffline();
     this.#earliest = Date.now() + (error?.retryAfter ?? 0);
-    this.#again((error?.retryAfter ?? 0) + backoff(offline ? longest : this.#attempt++, this.#random));
-    if (!this.#current) this.#become(offline ? "offline" : "waiting", { error });
+    const retryAt = this.#again((error?.retryAfter ?? 0) + backoff(offline ? longest : this.#attempt++, this.#random));
+    if (!this.#current) this.#become(offline ? "offline" : "waiting", { retryAt, error });
   }
 
-  #again(ms: number): void {
-    this.#retryAt = Date.now() + ms;
+  /** Tries again after so many milliseconds. Returns when that is. */
+  #again(ms: number): number {
     this.#retry.start(ms, () => this.#open());
-  }
-
-  #fail(error: TidingsError): void {
-    for (const room of this.#rooms.values()) room.fail(error);
-    this.#leave("failed", { error });
+    return Date.now() + ms;
   }
 
   /** Ends all links and timers. */
   #leave(state: ConnectionState, detail?: object): void {
     this.#retry.stop();
-    this.#renewing.stop();
     this.#current?.close();
     this.#next?.close();
     this.#current = this.#next = undefined;
@@ -204,35 +197,25 @@ class Engine implements LinkEvents {
     this.#become(state, detail);
   }
 
-  /** Connects at once, or sees whether the connection still is one. */
-  #wake(): void {
+  /** Sees whether the connection still is one, or else connects at once, unless `look` is all that is wanted. */
+  #wake(look = false): void {
     const { state } = this.connection;
     if (state == "connected") this.#current!.probe();
-    if (state != "waiting" && state != "offline" && state != "suspended") return;
+    if (look || this.#current || !this.#started) return;
     this.#attempt = 0;
     const wait = this.#earliest - Date.now();
     if (wait <= 0) this.#open();
-    else if (state == "suspended") {
-      this.#again(wait);
-      this.#become("waiting");
-    }
+    else this.#become("waiting", { retryAt: this.#again(wait) });
   }
 
-  #offline(): void {
-    const { state, error } = this.connection;
-    if (state == "connected") this.#current!.probe();
-    if (state == "waiting") this.#wait(error);
-  }
-
-  #suspend(): void {
-    const { state } = this.connection;
-    if (state != "idle" && state != "failed" && state != "closed") this.#leave("suspended");
+  /** There is a connection, or will be one by itself. */
+  get #started(): boolean {
+    return !["idle", "failed", "closed"].includes(this.connection.state);
   }
 
   #become(state: ConnectionState, detail?: object): void {
     const attempt = state == "connected" ? 0 : this.#attempt;
-    const at = (state == "waiting" || state == "offline") && { retryAt: this.#retryAt };
-    this.connection = Object.freeze({ state, attempt, ...at, ...detail });
+    this.connection = Object.freeze({ state, attempt, ...detail });
     this.#listeners.emit(this.connection);
   }
 
@@ -284,12 +267,9 @@ class Engine implements LinkEvents {
   }
 
   #renewed(link: Link, ttl: number, dropped: readonly string[] = []): void {
-    this.#tokens.accepted(link.token, ttl);
+    this.#tokens.accepted(ttl);
     this.#renewals = 0;
-    for (const name of dropped) {
-      const room = this.#rooms.get(name);
-      if (room) this.#refuse(room, "forbidden", "the new token does not grant this room");
-    }
+    for (const name of dropped) this.#rooms.get(name)?.deny("forbidden", "", link.token);
     this.#renewAfter(ttl * 1000 * (0.7 + 0.1 * this.#random()));
     this.#change();
   }
@@ -299,19 +279,17 @@ class Engine implements LinkEvents {
   }
 
   async #renew(): Promise<void> {
-    const link = this.#current;
-    if (this.connection.state != "connected" || !link) return; // the next hello shows another one
+    const link = this.#current!;
+    let token = link.token;
     try {
-      const token = await this.#tokens.get("refresh");
-      if (link != this.#current) return; // that one has its own
-      if (token == link.token) throw new TidingsError("token_invalid", true, "token() gave the present token");
-      link.token = token;
-      link.send({ op: "token", token });
+      token = await this.#tokens.get("refresh");
     } catch (error) {
-      if (link != this.#current) return;
       this.#note({ type: "token", error: error as TidingsError });
-      this.#renewAfter(renewal + backoff(this.#renewals++, this.#random));
     }
+    if (link != this.#current) return; // the other one has its own, or will have
+    if (token == link.token) return this.#renewAfter(renewal + backoff(this.#renewals++, this.#random));
+    link.token = token;
+    link.send({ op: "token", token });
   }
 
   #joined(room: Membership, frame: JoinedFrame): void {
@@ -331,13 +309,8 @@ class Engine implements LinkEvents {
   }
 
   #denied(room: Membership, { code, retryable, message }: DeniedFrame): void {
-    if (!retryable) return this.#refuse(room, code, message);
-    this.#note({ type: "denied", room: room.name, error: new TidingsError(code, true, message) });
-    room.hold(1000 + backoff(room.refusals++, this.#random));
-  }
-
-  #refuse(room: Membership, code: string, message: string): void {
-    this.#note({ type: "denied", room: room.name, error: room.deny(code, message, this.#current!.token) });
+    if (retryable) room.hold(1000 + backoff(room.refusals++, this.#random));
+    else room.deny(code, message, this.#current!.token);
   }
 
   #event(room: Membership, frame: EventFrame): void {
@@ -366,7 +339,7 @@ class Engine implements LinkEvents {
   #tripped(room: Membership): boolean {
     if (!room.unstable()) return false;
     this.#note({ type: "breaker", room: room.name });
-    this.#send({ op: "leave", rooms: [room.name] });
+    this.#send("leave", [room.name]);
     return true;
   }
 
@@ -374,7 +347,7 @@ class Engine implements LinkEvents {
 
   /** There may be something to send: soon, together with what comes until then. */
   #change(): void {
-    if (this.connection.state != "closed" && !this.#flushing.running) this.#flushing.start(batch, () => this.#flush());
+    if (!this.#flushing.running) this.#flushing.start(batch, () => this.#flush());
   }
 
   /** Sends the difference between what is wanted and what was asked for. */
@@ -384,35 +357,37 @@ class Engine implements LinkEvents {
     for (const [name, room] of this.#rooms) {
       if (!room.wanted) {
         this.#rooms.delete(name);
-        room.end(new TidingsError("left", false, "the room was left"));
+        room.end();
         if (room.asked) left.push(name);
       } else if (!this.#next) room.rewind(); // hello of the next one has gone with the place as it was
     }
-    for (const rooms of split(left)) this.#send({ op: "leave", rooms });
+    this.#send("leave", left);
     if (left[0]) for (const room of this.#rooms.values()) if (room.error?.code == "limit") room.retry();
-    if (this.#current?.hello) {
-      for (const rooms of split(this.#ask(this.#current.token).map((room) => room.ref))) this.#send({ op: "join", rooms });
-    } else if (this.#rooms.size && this.connection.state == "idle") this.#open();
+    if (this.#current?.hello) this.#send("join", this.#ask(this.#current.token));
+    else if (this.#rooms.size && this.connection.state == "idle") this.#open();
   }
 
-  /** The rooms to ask for with this token, now marked as asked for. */
-  #ask(token: string): Membership[] {
+  /** What to ask for with this token, now marked as asked for. */
+  #ask(token: string): RoomRef[] {
     const rooms = [...this.#rooms.values()].filter((room) => !room.asked && room.askable(token));
     for (const room of rooms) {
       room.asked = room.awaiting = true;
       if (room.state == "denied" || room.state == "failed") room.retry();
     }
-    return rooms;
+    return rooms.map((room) => room.ref);
   }
 
   /** Sends over each connection that has said hello. */
-  #send(frame: ClientFrame): void {
-    for (const link of [this.#current, this.#next]) if (link?.hello) link.send(frame);
+  #send(op: "join" | "leave", list: readonly (RoomRef | string)[]): void {
+    for (const rooms of split(list)) {
+      for (const link of [this.#current, this.#next]) if (link?.hello) link.send({ op, rooms });
+    }
   }
 
   /** Another link is the current one, or there is none: what was asked for over it is to be answered, the rest to be asked. */
   #restart(moved = false): void {
     const open = this.#current?.hello ?? false;
+    if (!moved) this.#renewing.stop();
     for (const room of this.#rooms.values()) {
       room.place.restart();
       room.asked &&= open;

@@ -37,11 +37,8 @@ export type ErrorCode =
 
 type CloseCode = (typeof closeCodes)[keyof typeof closeCodes];
 
-/** The close codes of the protocol by name, and those of RFC 6455 that an edge sends for faults of the client. */
+/** The close codes of the protocol by name. */
 export const closeCodes = {
-  1002: "protocol_error",
-  1003: "protocol_error",
-  1007: "protocol_error",
   4400: "protocol_error",
   4401: "token_rejected",
   4403: "disconnected",
@@ -56,7 +53,6 @@ export const closeCodes = {
 
 /** An error of this library. */
 export class TidingsError extends Error {
-  override readonly name = "TidingsError";
   /** What it is about. */
   readonly code: ErrorCode;
   /** The library tries again by itself. When false, it waits for the program: another token, another room, `connect()`. */
@@ -65,22 +61,21 @@ export class TidingsError extends Error {
   readonly retryAfter: number;
 
   /** @internal */
-  constructor(code: ErrorCode, retryable: boolean, message: string, cause?: unknown, retryAfter = 0) {
-    super(`${code}: ${message}`, { cause });
+  constructor(code: ErrorCode, retryable = false, detail: unknown = "", cause?: unknown, retryAfter = 0) {
+    super(`${code} ${detail}`, { cause });
     this.code = code;
     this.retryable = retryable;
     this.retryAfter = retryAfter;
   }
 }
 
+// Trying again cannot help: of RFC 6455, and of the protocol.
+const finalCodes = /^100[237]|44(00|03|13)$/;
+
 /** What the end of a connection means. */
 export function closeError(code: number, reason: string, welcomed: boolean): TidingsError {
-  const name = (closeCodes as Record<number, CloseCode>)[code] ?? (welcomed ? "lost" : "unreachable");
-  return new TidingsError(
-    name,
-    !["protocol_error", "disconnected", "too_large"].includes(name),
-    `closed with ${code} ${reason}`,
-    undefined,
-    code == 4429 ? Math.min(600, Number(/retry_after=(\d+)/.exec(reason)?.[1] ?? 0)) * 1000 : 0,
-  );
+  const final = finalCodes.test(`${code}`);
+  const name = (closeCodes as Record<number, CloseCode>)[code] ?? (final ? "protocol_error" : welcomed ? "lost" : "unreachable");
+  const wait = Math.min(600, Number(/^retry_after=(\d+)/.exec(reason)?.[1] ?? 0)) * 1000;
+  return new TidingsError(name, !final, `${code} ${reason}`, undefined, wait);
 }

@@ -48,7 +48,7 @@ export class Link {
       return this.#lose(error as TidingsError);
     }
     if (this.#closed) return;
-    this.#timer.start(handshake, () => this.#lose(new TidingsError("silent", true, `${url} does not answer`)));
+    this.#timer.start(handshake, this.#silent);
     try {
       this.#socket = transport(absolute(url), {
         open: () => {
@@ -60,7 +60,7 @@ export class Link {
         close: (code, reason) => this.#lose(closeError(code, reason, this.#silence > 0)),
       });
     } catch (cause) {
-      this.#lose(new TidingsError("unreachable", false, `${url} cannot be opened`, cause));
+      this.#lose(new TidingsError("unreachable", false, url, cause));
     }
   }
 
@@ -71,7 +71,7 @@ export class Link {
   /** Asks the edge for a sign of life: a room that no edge knows is answered at once, and changes nothing. */
   probe(): void {
     this.send({ op: "join", rooms: ["?"] });
-    this.#timer.start(patience, () => this.#lose(new TidingsError("silent", true, "nothing comes any more")));
+    this.#timer.start(patience, this.#silent);
   }
 
   close(): void {
@@ -85,16 +85,18 @@ export class Link {
     try {
       frame = decode(text);
     } catch (cause) {
-      return this.#lose(new TidingsError("protocol_error", true, "what came is no frame", cause));
+      return this.#lose(new TidingsError("protocol_error", true, cause, cause));
     }
     if (frame?.op == "welcome") {
       this.#welcomed = performance.now();
-      this.#silence = Math.min(frame.ping, 3600) * 1000 + grace;
+      this.#silence = frame.ping * 1000 + grace;
     }
     if (this.#silence) this.#timer.start(this.#silence, () => this.probe());
     if (frame?.op == "ping") this.send({ op: "pong" });
     if (frame) this.#events.frame(this, frame);
   }
+
+  readonly #silent = (): void => this.#lose(new TidingsError("silent", true));
 
   #lose(error: TidingsError): void {
     if (this.#closed) return;

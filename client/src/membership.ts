@@ -10,8 +10,8 @@ const linger = 1_000; // ms from the last handle's end to the leave
 const window = 60_000; // ms in which resyncs are counted, and for which a room is given up after too many
 const enough = 5; // resyncs within the window
 
-// kind:id, as docs/protocol.md has it; the edge counts the bytes.
-const roomName = /^[a-z][a-z0-9-]{0,31}:[^\p{Cc}]{1,128}$/u;
+// kind:id. The edge looks more closely, at what is not too long for a frame.
+const roomName = /^[a-z][a-z0-9-]*:.{1,128}$/;
 
 /** The handles of one room and its place. The client says what frames mean for it and sends what is to be sent. */
 export class Membership {
@@ -36,7 +36,7 @@ export class Membership {
   /** `change` is called when there may be something to send. */
   constructor(readonly name: string, change: () => void) {
     this.#change = change;
-    if (!roomName.test(name)) this.deny("bad_room", "a room is kind:id, such as campaign:42");
+    if (!roomName.test(name)) this.deny("bad_room", name);
   }
 
   /** Some handle wants it, or did a moment ago. */
@@ -103,7 +103,7 @@ export class Membership {
   }
 
   /** Ends all handles and timers. */
-  end(error: TidingsError): void {
+  end(error = new TidingsError("left")): void {
     for (const handle of [...this.#handles]) handle.end(error);
     this.#lingering.stop();
     this.#hold.stop();
@@ -132,12 +132,10 @@ export class Membership {
   }
 
   /** Refused: for good, or until there is another token than `token`. */
-  deny(code: string, message: string, token?: string): TidingsError {
-    const error = new TidingsError(code, false, message);
+  deny(code: string, message: string, token?: string): void {
     this.asked = this.awaiting = false;
     this.#refused = token;
-    this.become("denied", error);
-    return error;
+    this.become("denied", new TidingsError(code, false, message));
   }
 
   /** Not asked for before so many milliseconds have passed. */
@@ -157,7 +155,7 @@ export class Membership {
     this.#resyncs = Array(enough - 1).fill(now + window);
     this.hold(window);
     this.awaiting = false;
-    this.become("failed", new TidingsError("unstable", true, `${enough} losses of continuity within a minute`));
+    this.become("failed", new TidingsError("unstable", true));
     return true;
   }
 

@@ -12,8 +12,6 @@ export type Observation =
   | { readonly type: "token"; readonly error: TidingsError }
   /** A room is joined, `replay` missed events follow, and `reset` says why continuity was lost, if it was. */
   | { readonly type: "joined"; readonly room: string; readonly replay: number; readonly reset: ResetReason | undefined }
-  /** A join was refused. */
-  | { readonly type: "denied"; readonly room: string; readonly error: TidingsError }
   /** An event is missing; the room is joined again from its position. */
   | { readonly type: "gap"; readonly room: string }
   /** An event came twice and was dropped. */

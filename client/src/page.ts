@@ -1,17 +1,12 @@
 /** What browsers tell of the life of a page and of its network. */
 
-/** What to do about it. */
-export interface PageEvents {
-  /** The page can be seen again, or the network is back. */
-  wake(): void;
-  /** The network is gone, says the browser. */
-  offline(): void;
-  /** The page is being left, perhaps into the back/forward cache. */
-  leave(): void;
-}
-
-/** Listens until the returned function is called. Where there is no page, nothing happens. */
-export function watchPage({ wake, offline, leave }: PageEvents): () => void {
+/**
+ * Listens until the returned function is called. Where there is no page, nothing happens.
+ *
+ * `wake`: the page can be seen again, or the network is back. `offline`: the network is gone, says the browser. `leave`: the page
+ * is being left, perhaps into the back/forward cache.
+ */
+export function watchPage(wake: () => void, offline: () => void, leave: () => void): () => void {
   const abort = new AbortController();
   const on = (target: Partial<EventTarget> | undefined, type: string, act: (event: any) => void): void =>
     target?.addEventListener?.(type, act, { signal: abort.signal });

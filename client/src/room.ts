@@ -125,7 +125,7 @@ export class Handle implements Room<Record<string, unknown>> {
   }
 
   leave(): void {
-    this.end(new TidingsError("left", false, "the handle was left"));
+    this.end(new TidingsError("left"));
   }
 
   /** Leaves because of `error`; afterwards the handle hears nothing. */

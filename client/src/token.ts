@@ -42,29 +42,23 @@ export class TokenKeeper {
     ));
   }
 
-  /** An edge has taken the token, for `ttl` seconds. */
-  accepted(token: string, ttl: number): void {
+  /** An edge has taken the token, for `ttl` seconds; 0 to begin anew. */
+  accepted(ttl: number): void {
     this.#rejected = undefined;
-    if (token == this.#token) this.#until = Date.now() + ttl * 1000;
+    this.#until = Date.now() + ttl * 1000;
   }
 
   /** An edge has refused the token. False when it was the second one in a row: then there is no point in a third. */
   refused(token: string): boolean {
     const first = this.#rejected === undefined;
     this.#rejected = token;
-    if (token == this.#token) this.#until = 0;
+    this.#until = 0;
     return first;
   }
 
   /** Nobody waits for a token any more. */
   abort(): void {
     this.#abort?.abort();
-  }
-
-  /** Asks for another one next time, as if none had been refused. */
-  reset(): void {
-    this.#rejected = undefined;
-    this.#until = 0;
   }
 
   async #ask(reason: TokenReason): Promise<string> {
@@ -74,15 +68,15 @@ export class TokenKeeper {
       const token: unknown = await Promise.race([
         this.#source({ reason, signal: abort.signal }),
         new Promise<never>((_, reject) => {
-          abort.signal.onabort = () => reject(new TidingsError("token_timeout", true, "token() did not answer in time"));
+          abort.signal.onabort = () => reject(new TidingsError("token_timeout", true));
           timer.start(patience, () => abort.abort());
         }),
       ]);
-      if (typeof token != "string" || !token || token.length > 8192) {
-        throw new TidingsError("token_invalid", true, "token() must give a JWT, as a string");
+      if (typeof token != "string" || !token) {
+        throw new TidingsError("token_invalid", true, typeof token);
       }
       if (token == this.#rejected) {
-        throw new TidingsError("token_rejected", false, "token() gave the token that was refused");
+        throw new TidingsError("token_rejected");
       }
       this.#token = token;
       this.#until = Date.now() + 2 * remainder; // until an edge says better
@@ -90,7 +84,7 @@ export class TokenKeeper {
     } catch (cause: any) {
       throw cause instanceof TidingsError
         ? cause
-        : new TidingsError("token_unavailable", cause?.retryable !== false, `token() failed: ${cause}`, cause);
+        : new TidingsError("token_unavailable", cause?.retryable !== false, cause, cause);
     } finally {
       timer.stop();
     }

@@ -273,7 +273,7 @@ describe("a denied room", () => {
     await pass(20);
     const connection = server.accept();
     connection.send(denied("forbidden"));
-    await expect(handle.ready()).rejects.toMatchObject({ code: "forbidden", message: "forbidden: for people" });
+    await expect(handle.ready()).rejects.toMatchObject({ code: "forbidden", message: "forbidden for people" });
     client.room(room);
     await pass(60_000);
     expect(server.connections[0]!.received.filter(({ op }) => op == "join")).toEqual([{ op: "join", rooms: ["?"] }]);

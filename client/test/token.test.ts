@@ -172,7 +172,7 @@ describe("token()", () => {
     expect(client.connection).toMatchObject({ state: "failed", error: { code: "token_unavailable" } });
   });
 
-  it.each([undefined, null, "", 7, {}, "x".repeat(8193)])("that gives rubbish is asked again with backoff: %#", async (rubbish) => {
+  it.each([undefined, null, "", 7, {}])("that gives rubbish is asked again with backoff: %#", async (rubbish) => {
     const { client, server } = start({ token: () => rubbish as string });
     client.connect();
     await pass();

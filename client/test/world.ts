@@ -144,7 +144,7 @@ export class Edge {
       this.send({ op: "welcome", session: "s", edge: "e", ttl: 120, ping: 25 });
     } else if (!this.welcomed) return this.die(4400);
     if (frame.op == "token") this.send({ op: "token_ok", ttl: 120, dropped: [] });
-    if (frame.op == "leave") for (const room of frame.rooms) this.rooms.delete(room);
+    if (frame.op == "leave") for (const room of frame.rooms) this.rooms.delete(room as string);
     if (frame.op == "hello" || frame.op == "join") for (const ref of frame.rooms) this.#join(typeof ref == "string" ? { room: ref } : ref);
   }
 
