@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,10 +25,13 @@ func TestNodeWorker_BothCloudEventModesReachANodeClient(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, flags...)
 			plain := reachANodeClient(t, s)
-			_, metrics := s.get(t, "/metrics")
-			_, sent, found := strings.Cut(metrics, "\ntidings_edge_delivered_bytes_total ")
-			require.True(t, found, metrics)
-			sent, _, _ = strings.Cut(sent, "\n")
+			var sent string
+			require.Eventually(t, func() bool { // a turn of the shard counts what it sent when it ends
+				_, metrics := s.get(t, "/metrics")
+				_, sent, _ = strings.Cut(metrics, "\ntidings_edge_delivered_bytes_total ")
+				sent, _, _ = strings.Cut(sent, "\n")
+				return strings.Contains(metrics, "\ntidings_edge_deliveries_total 3\n")
+			}, patience, 10*time.Millisecond)
 			bytes, err := strconv.Atoi(sent)
 			require.NoError(t, err)
 			assert.Equal(t, flags != nil, bytes < plain, "%d of %d bytes were sent", bytes, plain)
@@ -95,6 +99,15 @@ func reachANodeClient(t *testing.T, s *server) (plain int) {
 	assert.Equal(t, "/workers/scheduler", event.Source)
 	assert.Equal(t, "1.0", event.SpecVersion)
 	assert.Equal(t, structured.Seq, binaryMode.Prev, "the second event names the first as its predecessor")
+
+	// The two above are too small for compression to gain anything with certainty.
+	long := strings.Repeat("and then ", 200)
+	tell := exec.CommandContext(t.Context(), program, "pub", "campaign:42", "story_told", fmt.Sprintf("%q", long), "--nats", s.natsURL())
+	out, err := tell.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	var told struct{ Data string }
+	require.NoError(t, json.Unmarshal(next(wire.OpEvent).Event, &told))
+	assert.Equal(t, long, told.Data)
 
 	require.NoError(t, listener.Process.Signal(os.Interrupt))
 	for range received {
