@@ -2,14 +2,14 @@
 import { backoff, longest } from "./backoff.js";
 import type { Connection, ConnectionState } from "./connection.js";
 import { TidingsError } from "./errors.js";
-import type { EventMap } from "./events.js";
+import type { Delivery, EventHandler, EventMap, TidingsEvent } from "./events.js";
 import { split, type DeniedFrame, type EventFrame, type JoinedFrame, type RoomRef, type ServerFrame, type WelcomeFrame } from "./frames.js";
 import { Link, type LinkEvents } from "./link.js";
-import { attempt, Listeners } from "./listeners.js";
+import { attempt, Listeners, ofType } from "./listeners.js";
 import { Membership } from "./membership.js";
 import type { Observation } from "./observation.js";
 import { isOffline, watchPage } from "./page.js";
-import type { Room, RoomOptions } from "./room.js";
+import type { Reset, Room, RoomOptions } from "./room.js";
 import { Timer } from "./timer.js";
 import { TokenKeeper, type TokenSource } from "./token.js";
 import { webSocketTransport, type Transport } from "./transport.js";
@@ -28,6 +28,16 @@ export interface ClientOptions {
   random?: () => number;
 }
 
+/** Options of a handler of a client's events. */
+export interface ClientHandlerOptions {
+  /**
+   * The handler also gets the events that a new handle with an older `since` has read again. One that applies events to data
+   * wants them: the data that the handle came with is of `since`, and may have been written over what the events said.
+   * Default: false.
+   */
+  readonly again?: boolean;
+}
+
 /** A client, made by `createClient`: one connection and the rooms on it. */
 export interface Client<Events extends object = EventMap> {
   /** The connection as it is now. */
@@ -39,6 +49,19 @@ export interface Client<Events extends object = EventMap> {
    * more.
    */
   room(name: string, options?: RoomOptions): Room<Events>;
+  /**
+   * Gets the events of a type of all rooms that the client is in, once each and in the order of each room, however many handles
+   * a room has: from where it was first read on, until its last handle is left and a second has passed. Returns what ends it.
+   */
+  on<Type extends keyof Events & string>(
+    type: Type,
+    handler: EventHandler<Type, Events[Type]>,
+    options?: ClientHandlerOptions,
+  ): () => void;
+  /** Gets the events of every type. */
+  on(type: "*", handler: EventHandler, options?: ClientHandlerOptions): () => void;
+  /** Continuity of a room was lost, as `Room.onReset` has it, once for all handles of the room. */
+  onReset(handler: (reset: Reset) => void): () => void;
   /** Connects before there is a room, tries at once while waiting, and tries again after a failure. */
   connect(): void;
   /** Closes the connection and ends all handles, for good. */
@@ -60,6 +83,8 @@ class Engine implements LinkEvents {
   readonly #transport: Transport;
   readonly #tokens: TokenKeeper;
   readonly #listeners = new Listeners<[Connection]>();
+  readonly #events = new Listeners<[TidingsEvent, Delivery, boolean]>();
+  readonly #resets = new Listeners<[Reset]>();
   readonly #rooms = new Map<string, Membership>();
   readonly #unwatch: () => void;
 
@@ -106,6 +131,17 @@ class Engine implements LinkEvents {
     return handle;
   }
 
+  on(type: string, handler: EventHandler<any, any>, { again }: ClientHandlerOptions = {}): () => void {
+    const listener = ofType(type, handler);
+    return this.#events.add((event, delivery, repeated) => {
+      if (again || !repeated) listener(event, delivery);
+    });
+  }
+
+  onReset(handler: (reset: Reset) => void): () => void {
+    return this.#resets.add(handler);
+  }
+
   connect(): void {
     const { state } = this.connection;
     if (state == "failed") {
@@ -123,6 +159,8 @@ class Engine implements LinkEvents {
     this.#tokens.abort();
     for (const room of this.#rooms.values()) room.end(error);
     this.#rooms.clear();
+    this.#events.clear();
+    this.#resets.clear();
     this.#flushing.stop();
   }
 
@@ -303,7 +341,9 @@ class Engine implements LinkEvents {
     this.#note({ type: "joined", room: room.name, replay, reset: reason });
     if (verdict) {
       if (!this.#tripped(room)) room.become("live");
-      room.reset({ reason: reason ?? "", spreadMs: spread, position });
+      const reset = { room: room.name, reason: reason ?? "", spreadMs: spread, position };
+      room.reset(reset);
+      this.#resets.emit(reset);
     } else if (!replay) room.become("live");
     this.#change();
   }
@@ -322,8 +362,10 @@ class Engine implements LinkEvents {
       this.#note({ type: "gap", room: name });
       return this.#resync(room);
     }
-    if (outcome == "new") room.deliver(frame, replaying);
-    else this.#note({ type: "duplicate", room: name });
+    if (outcome == "new") {
+      const delivery = { room: name, position: place.at, replayed: replaying };
+      this.#events.emit(frame.event, delivery, room.deliver(frame, delivery));
+    } else this.#note({ type: "duplicate", room: name });
     if (!place.replaying) room.become("live");
   }
 

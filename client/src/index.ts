@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-export { createClient, type Client, type ClientOptions } from "./client.js";
+export { createClient, type Client, type ClientHandlerOptions, type ClientOptions } from "./client.js";
 export { ConnectionState, type Connection } from "./connection.js";
 export { TidingsError, type ErrorCode } from "./errors.js";
 export * from "./events.js";

@@ -1,4 +1,7 @@
 /** Functions that want to be told of something. */
+import type { EventHandler } from "./events.js";
+
+/** Those that want to be told of one thing. */
 export class Listeners<Args extends unknown[]> {
   readonly #entries = new Set<{ listener: (...args: Args) => void }>();
 
@@ -19,6 +22,13 @@ export class Listeners<Args extends unknown[]> {
       if (this.#entries.has(entry)) attempt(() => entry.listener(...args));
     }
   }
+}
+
+/** A listener to all events that passes on those of one type, or with `*` every one. */
+export function ofType(type: string, handler: EventHandler<any, any>): EventHandler {
+  return (event, delivery) => {
+    if (type == "*" || type == event.type) handler(event, delivery);
+  };
 }
 
 /** Runs a function of the application. What it throws surfaces like any uncaught error. */

@@ -1,5 +1,6 @@
 /** What a client knows of one room that it is in, or wants to be in. */
 import { TidingsError } from "./errors.js";
+import type { Delivery } from "./events.js";
 import type { EventFrame, RoomRef } from "./frames.js";
 import { Place } from "./place.js";
 import type { Position } from "./position.js";
@@ -32,6 +33,7 @@ export class Membership {
   readonly #hold = new Timer(); // until it is asked for again
   readonly #lingering = new Timer(); // until it is left
   #since: Position | undefined; // before the place, to be read from for a new handle
+  #read = 0; // the room was read up to here before it was read from #since again
 
   /** `change` is called when there may be something to send. */
   constructor(readonly name: string, change: () => void) {
@@ -83,6 +85,7 @@ export class Membership {
   rewind(): void {
     if (!this.#since || this.awaiting) return;
     const had = this.place.at!.seq;
+    this.#read = Math.max(this.#read, had);
     this.place.at = this.#since;
     this.place.restart();
     this.asked = false;
@@ -161,14 +164,16 @@ export class Membership {
 
   reset(reset: Reset): void {
     this.#forgetPlans();
+    this.#read = 0;
     for (const handle of [...this.#handles]) {
       handle.seen = 0; // the place sees to it that nothing comes twice
       handle.resets.emit(reset);
     }
   }
 
-  deliver(frame: EventFrame, replayed: boolean): void {
-    const delivery = { room: this.name, position: this.place.at!, replayed };
+  /** Gives the event to the handles that have not had it. True when the room was read past it before. */
+  deliver(frame: EventFrame, delivery: Delivery): boolean {
     for (const handle of [...this.#handles]) handle.deliver(frame, delivery);
+    return frame.seq <= this.#read;
   }
 }

@@ -2,7 +2,7 @@
 import { TidingsError } from "./errors.js";
 import type { Delivery, EventHandler, TidingsEvent } from "./events.js";
 import type { EventFrame, ResetReason } from "./frames.js";
-import { Listeners } from "./listeners.js";
+import { Listeners, ofType } from "./listeners.js";
 import type { Membership } from "./membership.js";
 import type { Position } from "./position.js";
 
@@ -26,6 +26,7 @@ export type RoomState = (typeof RoomState)[keyof typeof RoomState];
 
 /** Continuity could not be proved. */
 export interface Reset {
+  readonly room: string;
   readonly reason: ResetReason;
   /**
    * Fetch the room's state at a random moment from now to so many milliseconds later. It grows with the number of clients in
@@ -72,7 +73,7 @@ export interface Room<Events extends object> {
 export class Handle implements Room<Record<string, unknown>> {
   readonly states = new Listeners<[RoomState]>();
   readonly resets = new Listeners<[Reset]>();
-  readonly #events = new Map<string, Listeners<[TidingsEvent, Delivery]>>();
+  readonly #events = new Listeners<[TidingsEvent, Delivery]>();
   #membership: Membership | undefined;
   #left: TidingsError | undefined;
 
@@ -98,9 +99,7 @@ export class Handle implements Room<Record<string, unknown>> {
   }
 
   on(type: string, handler: EventHandler<any, any>): () => void {
-    let listeners = this.#events.get(type);
-    if (!listeners) this.#events.set(type, (listeners = new Listeners()));
-    return listeners.add(handler);
+    return this.#events.add(ofType(type, handler));
   }
 
   onReset(handler: (reset: Reset) => void): () => void {
@@ -137,14 +136,13 @@ export class Handle implements Room<Record<string, unknown>> {
     this.states.emit("idle");
     this.states.clear();
     this.resets.clear();
-    for (const listeners of this.#events.values()) listeners.clear();
+    this.#events.clear();
     membership.release(this);
   }
 
   deliver({ seq, event }: EventFrame, delivery: Delivery): void {
     if (seq <= this.seen) return;
     this.seen = seq;
-    this.#events.get(event.type)?.emit(event, delivery);
-    if (event.type != "*") this.#events.get("*")?.emit(event, delivery);
+    this.#events.emit(event, delivery);
   }
 }

@@ -4,6 +4,22 @@ import { denied, event, joined, live, pass, position, ref, room, start, withFake
 
 withFakeTime();
 
+/** Expects uncaught errors, and no others, of what is done. */
+async function surfacing(problems: readonly unknown[], act: () => void): Promise<void> {
+  const surfaced: unknown[] = [];
+  const listeners = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", (error) => surfaced.push(error));
+  try {
+    act();
+    await pass();
+    expect(surfaced).toEqual(problems);
+  } finally {
+    process.removeAllListeners("uncaughtException");
+    for (const listener of listeners) process.on("uncaughtException", listener);
+  }
+}
+
 describe("intents", () => {
   it("within 20 ms become one frame with the net difference", async () => {
     const { client, connection, handle } = await live();
@@ -94,26 +110,15 @@ describe("handles", () => {
 
   it("that throw stop nobody, surface, and do not have the event applied twice", async () => {
     const { connection, handle, seqs } = await live();
-    const surfaced: unknown[] = [];
-    const listeners = process.listeners("uncaughtException");
-    process.removeAllListeners("uncaughtException");
-    process.on("uncaughtException", (error) => surfaced.push(error));
-    try {
-      const problem = new Error("of the page");
-      const other = vi.fn();
-      handle.on("settlement_updated", () => {
-        throw problem;
-      });
-      handle.on("settlement_updated", other);
-      connection.send(event(9, 7), event(9, 7));
-      await pass();
-      expect(surfaced).toEqual([problem]);
-      expect(other).toHaveBeenCalledTimes(1);
-      expect(seqs).toEqual([9]);
-    } finally {
-      process.removeAllListeners("uncaughtException");
-      for (const listener of listeners) process.on("uncaughtException", listener);
-    }
+    const problem = new Error("of the page");
+    const other = vi.fn();
+    handle.on("settlement_updated", () => {
+      throw problem;
+    });
+    handle.on("settlement_updated", other);
+    await surfacing([problem], () => connection.send(event(9, 7), event(9, 7)));
+    expect(other).toHaveBeenCalledTimes(1);
+    expect(seqs).toEqual([9]);
   });
 
   it("may be left while they hear", async () => {
@@ -150,6 +155,95 @@ describe("handles", () => {
     connection.events.message(JSON.stringify({ op: "event", room, seq: 9, prev: 7, ts: 1, event: {} }));
     connection.send(event(10, 9, "*"));
     expect(got).toEqual([{}, expect.objectContaining({ type: "*" })]);
+  });
+});
+
+describe("handlers of the client", () => {
+  it("hear of all rooms, each event once whatever handles there are", async () => {
+    const { client, connection } = await live();
+    client.room(room);
+    client.room("campaign:1");
+    const every: string[] = [];
+    const settlements: string[] = [];
+    client.on("*", ({ type }, delivery) => every.push(`${delivery.room} ${delivery.position.seq} ${type}`));
+    const off = client.on("settlement_updated", ({ data }) => settlements.push(data.id));
+    await pass(20);
+    connection.send(joined(8, {}, "campaign:1"));
+    connection.send(event(9, 7), event(10, 8, "of_tomorrow", {}, "campaign:1"), event(9, 7), event(11, 9));
+    expect(every).toEqual(["campaign:42 9 settlement_updated", "campaign:1 10 of_tomorrow", "campaign:42 11 settlement_updated"]);
+    expect(settlements).toEqual(["9", "11"]);
+    off();
+    connection.send(event(12, 11));
+    expect(settlements).toEqual(["9", "11"]);
+    expect(every).toHaveLength(4);
+  });
+
+  it("hear a reset once, with its room", async () => {
+    const { client, connection } = await live();
+    client.room(room);
+    const resets: Reset[] = [];
+    const off = client.onReset((reset) => resets.push(reset));
+    connection.send(joined(9, { recovered: false, reason: "truncated", spread: 500 }));
+    expect(resets).toEqual([{ room, reason: "truncated", spreadMs: 500, position: position(9) }]);
+    off();
+    connection.send(joined(10, { recovered: false, reason: "truncated" }));
+    expect(resets).toHaveLength(1);
+  });
+
+  it("that throw stop no other, nor the client", async () => {
+    const { client, connection, seqs } = await live();
+    const problem = new Error("of the page");
+    const other = vi.fn();
+    const throws = () => {
+      throw problem;
+    };
+    client.on("*", throws);
+    client.on("*", other);
+    client.onReset(throws);
+    client.onReset(other);
+    await surfacing([problem, problem, problem], () => {
+      connection.send(event(9, 7), joined(10, { recovered: false, reason: "truncated" }), event(11, 10));
+    });
+    expect(other).toHaveBeenCalledTimes(3);
+    expect(seqs).toEqual([9, 11]);
+  });
+
+  it("do not hear again what a late handle reads again, unless they want to", async () => {
+    const { client, connection, seqs } = await live();
+    const once: number[] = [];
+    const again: number[] = [];
+    client.on("*", (_, { position: { seq } }) => once.push(seq));
+    client.on("*", (_, { position: { seq } }) => again.push(seq), { again: true });
+    connection.send(event(9, 7));
+    const late = client.room(room, { since: position(5) });
+    const heard: number[] = [];
+    late.on("*", (_, { position: { seq } }) => heard.push(seq));
+    await pass(20);
+    connection.send(joined(10, { recovered: true, replay: 3 }), event(7, 5), event(9, 7), event(10, 9), event(11, 10));
+    expect(heard).toEqual([7, 9, 10, 11]);
+    expect(again, "the data as of 5 lacks all of these").toEqual([9, 7, 9, 10, 11]);
+    expect(once).toEqual([9, 10, 11]);
+    expect(seqs).toEqual([9, 10, 11]);
+  });
+
+  it("hear what follows a reset, though its numbers are smaller", async () => {
+    const { client, connection } = await live();
+    const heard: number[] = [];
+    client.on("*", (_, { position: { seq } }) => heard.push(seq));
+    client.room(room, { since: position(5) });
+    await pass(20);
+    connection.send(joined(2, { recovered: false, reason: "epoch", position: position(2, "f") }), event(3, 2));
+    expect(heard).toEqual([3]);
+  });
+
+  it("hear nothing when the client is closed, not even of what is under way", async () => {
+    const { client, connection, handle } = await live();
+    const heard = vi.fn();
+    client.on("*", heard);
+    client.onReset(heard);
+    handle.on("*", () => client.close());
+    connection.send(event(9, 7));
+    expect(heard).not.toHaveBeenCalled();
   });
 });
 
@@ -238,7 +332,7 @@ describe("a reset", () => {
     connection.close();
     await pass(500);
     server.accept().send(joined(98, { recovered: false, reason: "expired", spread: 500 }), event(99, 98));
-    expect(resets).toEqual([{ reason: "expired", spreadMs: 500, position: position(98) }]);
+    expect(resets).toEqual([{ room, reason: "expired", spreadMs: 500, position: position(98) }]);
     expect(seqs).toEqual([99]);
     expect(handle.state).toBe("live");
   });

@@ -37,6 +37,17 @@ mine.room("counter:1").on("counted", ({ data }) => data.n.toFixed());
 // @ts-expect-error not among these
 mine.room("counter:1").on("settlement_updated", () => {});
 
+const offClient: () => void = client.on("structure_updated", ({ data, type }, { room: name }) => void [data.settlementId, type == "structure_updated", name.length]);
+client.on("*", ({ type }) => type.length, { again: true });
+client.onReset(({ room: name, reason }) => void [name.length, reason.length]);
+// @ts-expect-error a misspelt event
+client.on("settlement_udpated", () => {});
+// @ts-expect-error no such field
+client.on("settlement_founded", ({ data }) => data.population);
+mine.on("counted", ({ data }) => data.n.toFixed());
+// @ts-expect-error not among these
+mine.on("settlement_updated", () => {});
+
 const off: () => void = room.onReset(({ reason, spreadMs }) => void [reason.length, spreadMs.toFixed()]);
 room.onState((state) => state == RoomState.Live || state == "denied");
 const ready: Promise<Position> = room.ready();
@@ -51,4 +62,4 @@ void (connection.state == "conected");
 createClient({ url: "/ws" });
 // @ts-expect-error an option that does not exist
 createClient({ url: "/ws", token: () => "t", retries: 3 });
-void [off, ready, error, lost];
+void [off, offClient, ready, error, lost];
