@@ -42,8 +42,11 @@ export interface ClientHandlerOptions {
 export interface Client<Events extends object = EventMap> {
   /** The connection as it is now. */
   readonly connection: Connection;
-  /** Calls the listener whenever `connection` is another object. Returns what ends it. */
-  subscribe(listener: (connection: Connection) => void): () => void;
+  /**
+   * Calls the listener whenever `connection` is another object. Returns what ends it. May be passed on by itself:
+   * `useSyncExternalStore(client.subscribe, () => client.connection)`.
+   */
+  readonly subscribe: (listener: (connection: Connection) => void) => () => void;
   /**
    * A new handle to a room, which is joined within 20 ms; the first one connects. Leave the handle when it is not needed any
    * more.
@@ -114,9 +117,7 @@ class Engine implements LinkEvents {
     );
   }
 
-  subscribe(listener: (connection: Connection) => void): () => void {
-    return this.#listeners.add(listener);
-  }
+  readonly subscribe = (listener: (connection: Connection) => void): (() => void) => this.#listeners.add(listener);
 
   room(name: string, { since }: RoomOptions = {}): Room<any> {
     const { state, error } = this.connection;

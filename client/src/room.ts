@@ -95,7 +95,7 @@ export class Handle implements Room<Record<string, unknown>> {
   }
 
   get position(): Position | undefined {
-    return this.#membership?.place.at;
+    return this.since ?? this.#membership?.place.at;
   }
 
   on(type: string, handler: EventHandler<any, any>): () => void {

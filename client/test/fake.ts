@@ -140,6 +140,22 @@ export async function pass(ms = 0): Promise<void> {
   await vi.advanceTimersByTimeAsync(ms);
 }
 
+/** Expects uncaught errors, and no others, of what is done. */
+export async function surfacing(problems: readonly unknown[], act: () => void | Promise<void>): Promise<void> {
+  const surfaced: unknown[] = [];
+  const listeners = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", (error) => surfaced.push(error));
+  try {
+    await act();
+    await pass();
+    expect(surfaced).toEqual(problems);
+  } finally {
+    process.removeAllListeners("uncaughtException");
+    for (const listener of listeners) process.on("uncaughtException", listener);
+  }
+}
+
 /** Fake timers for each test of a file; every client is closed after its test, and no timer may be left then. */
 export function withFakeTime(): void {
   vi.useFakeTimers();

@@ -1,24 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Reset, RoomState, TidingsEvent } from "../src/index.js";
-import { denied, event, joined, live, pass, position, ref, room, start, withFakeTime } from "./fake.js";
+import { denied, event, joined, live, pass, position, ref, room, start, surfacing, withFakeTime } from "./fake.js";
 
 withFakeTime();
-
-/** Expects uncaught errors, and no others, of what is done. */
-async function surfacing(problems: readonly unknown[], act: () => void): Promise<void> {
-  const surfaced: unknown[] = [];
-  const listeners = process.listeners("uncaughtException");
-  process.removeAllListeners("uncaughtException");
-  process.on("uncaughtException", (error) => surfaced.push(error));
-  try {
-    act();
-    await pass();
-    expect(surfaced).toEqual(problems);
-  } finally {
-    process.removeAllListeners("uncaughtException");
-    for (const listener of listeners) process.on("uncaughtException", listener);
-  }
-}
 
 describe("intents", () => {
   it("within 20 ms become one frame with the net difference", async () => {
@@ -452,11 +436,13 @@ describe("since", () => {
     late.on("*", (_, { position: { seq } }) => heard.push(seq));
     connection.send(event(10, 9));
     expect(heard, "not before what comes first").toEqual([]);
+    expect(late.position, "how far it has been read by this one").toEqual(position(5));
     await pass(20);
     expect(connection.news()).toEqual([{ op: "join", rooms: [ref(room, position(5))] }]);
     connection.send(joined(10, { recovered: true, replay: 3 }), event(7, 5), event(9, 7), event(10, 9), event(11, 10));
     expect(heard).toEqual([7, 9, 10, 11]);
     expect(seqs).toEqual([9, 10, 11]);
+    expect(late.position).toEqual(position(11));
   });
 
   it("is read from only when no other answer is to come", async () => {
