@@ -1,8 +1,17 @@
 import { defineConfig } from "vitest/config";
 
+const tests = { unstubGlobals: true };
+const react18 = new URL("test/react-18/node_modules/", import.meta.url).pathname;
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.{ts,tsx}"],
-    unstubGlobals: true,
+    projects: [
+      { test: { ...tests, name: "client", include: ["test/**/*.test.{ts,tsx}"] } },
+      {
+        // The tests of ./react again, with the oldest React that is supported.
+        resolve: { alias: [{ find: /^(react(-dom)?)(?=\/|$)/, replacement: `${react18}$1` }] },
+        test: { ...tests, name: "react 18", env: { REACT: "18.2" }, include: ["test/react/**/*.test.tsx"] },
+      },
+    ],
   },
 });
