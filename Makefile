@@ -50,8 +50,8 @@ help: ## show this
 	awk -v c="$$c" -v n="$$n" -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %smake %-11s%s %s\n", c, $$1, n, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: build ## build, start everything for trying out, print where to look and what to do next
-	bin/tidings serve --dev
+run: build ## build, start the demo, print where to look and what to do next
+	bin/tidings demo
 
 .PHONY: build
 build: ## build bin/tidings

@@ -18,6 +18,7 @@ type grammar struct {
 	Config string `group:"Configuration" placeholder:"FILE" help:"YAML file with settings; its keys are the flags of serve without the dashes."`
 
 	Serve   serveCmd    `cmd:"" help:"Run the server: browsers on --http, operators on --admin, NATS embedded or external."`
+	Demo    demoCmd     `cmd:"" help:"Run the demo: a page, a world that changes, and two edges as processes that can be killed."`
 	Pub     pubCmd      `cmd:"" help:"Publish one event to a room and print its sequence in the stream."`
 	Sub     subCmd      `cmd:"" help:"Join rooms like a browser does and print one JSON frame per line; reconnects and resumes."`
 	Token   tokenCmd    `cmd:"" help:"Print a signed token, for trying things out and for scripts."`

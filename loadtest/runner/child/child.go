@@ -1,4 +1,4 @@
-// Package child starts server processes for load tests, and kills, ends and restarts them. On Linux they end with the process that
+// Package child starts server processes for load tests and the demo, and kills, ends and restarts them. On Linux they end with the process that
 // started them, however that ends.
 package child
 
@@ -32,7 +32,8 @@ type Config struct {
 	Ready func(ctx context.Context) bool
 }
 
-// Child is a process that runs, or has ended and may be started again. Its methods are for one goroutine at a time, but for PID.
+// Child is a process that runs, or has ended and may be started again. Its methods are for one goroutine at a time, but for PID; and
+// Signal and Exited may be called by any while none of the others is.
 type Child struct {
 	cfg    Config
 	pid    atomic.Int64
@@ -42,13 +43,16 @@ type Child struct {
 
 // Start runs it and waits until it is ready or ctx ends. Errors hold the end of its log.
 func Start(ctx context.Context, cfg Config) (*Child, error) {
-	c := &Child{cfg: cfg}
+	c := New(cfg)
 	if err := c.Restart(ctx); err != nil {
 		c.Kill()
 		return nil, err
 	}
 	return c, nil
 }
+
+// New is a child that has not been started yet; Restart does it.
+func New(cfg Config) *Child { return &Child{cfg: cfg} }
 
 // Restart starts it again; it kills what still runs.
 func (c *Child) Restart(ctx context.Context) error {
@@ -104,6 +108,16 @@ func (c *Child) PID() int {
 	return int(c.pid.Load())
 }
 
+// Exited is closed when the process that was started last has ended, by itself or not. Nil, when none was.
+func (c *Child) Exited() <-chan struct{} { return c.exited }
+
+// Signal sends a signal and does not wait for what comes of it. A process that has ended already does not mind.
+func (c *Child) Signal(s syscall.Signal) {
+	if c.cmd != nil {
+		_ = c.cmd.Process.Signal(s) // an error says that it has ended
+	}
+}
+
 // Kill ends it at whatever it is doing, and returns when it is gone.
 func (c *Child) Kill() { c.end(context.Background(), syscall.SIGKILL) }
 
@@ -114,7 +128,7 @@ func (c *Child) end(ctx context.Context, s syscall.Signal) {
 	if c.cmd == nil {
 		return
 	}
-	_ = c.cmd.Process.Signal(s) // an error says that it has ended already
+	c.Signal(s)
 	select {
 	case <-c.exited:
 	case <-ctx.Done():
