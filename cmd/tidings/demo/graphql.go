@@ -87,23 +87,11 @@ func (*query) Campaign(ctx context.Context) *campaign        { return at(ctx).ca
 func (*query) Settlements(ctx context.Context) []*settlement { return at(ctx).settlements }
 
 func (*query) Settlement(ctx context.Context, args struct{ ID graphql.ID }) *settlement {
-	for _, s := range at(ctx).settlements {
-		if s.ID == args.ID {
-			return s
-		}
-	}
-	return nil
+	return at(ctx).settlement(string(args.ID))
 }
 
 func (*query) Structure(ctx context.Context, args struct{ ID graphql.ID }) *structure {
-	for _, s := range at(ctx).settlements {
-		for _, b := range s.Structures {
-			if b.ID == args.ID {
-				return b
-			}
-		}
-	}
-	return nil
+	return at(ctx).structure(string(args.ID))
 }
 
 func (*query) Chronicle(ctx context.Context, args struct{ Last int32 }) ([]*entry, error) {

@@ -100,18 +100,22 @@ func (w *worker) tell(ctx context.Context, change func() subjects.Typed) error {
 	return err
 }
 
-// burst makes n changes, each published when the one before is acknowledged. The data is changed first: whoever fetches it
-// because of an event finds what the event tells.
+// burst makes n changes, each published when the one before is acknowledged, and stops early when ctx ends. The data is
+// changed first: whoever fetches it because of an event finds what the event tells.
 func (w *worker) burst(ctx context.Context, n int, change func() subjects.Typed) (span, error) {
 	w.turn.Lock()
 	defer w.turn.Unlock()
 	s := span{First: w.sequence + 1}
 	for range n {
+		if ctx.Err() != nil {
+			return s, context.Cause(ctx)
+		}
 		e, err := w.event(w.sequence+1, change())
 		if err != nil {
 			return s, err
 		}
-		ack, err := w.publisher.Publish(ctx, room, e)
+		// What is on its way goes to its end, or nobody would know whether its number is taken.
+		ack, err := w.publisher.Publish(context.WithoutCancel(ctx), room, e)
 		if err != nil {
 			return s, err
 		}
@@ -141,7 +145,7 @@ func (w *worker) outlast(ctx context.Context, change func() subjects.Typed) (ove
 				return o, err
 			}
 		}
-		acks, err := w.publisher.PublishSeries(ctx, room, series...)
+		acks, err := w.publisher.PublishSeries(context.WithoutCancel(ctx), room, series...)
 		if err != nil {
 			return o, err
 		}

@@ -29,6 +29,28 @@ type snapshot struct {
 	chronicle   []*entry // newest first; an entry never changes
 }
 
+// settlement is the one with the id, nil when there is none.
+func (s snapshot) settlement(id string) *settlement {
+	for _, place := range s.settlements {
+		if string(place.ID) == id {
+			return place
+		}
+	}
+	return nil
+}
+
+// structure is the one with the id, nil when there is none.
+func (s snapshot) structure(id string) *structure {
+	for _, place := range s.settlements {
+		for _, b := range place.Structures {
+			if string(b.ID) == id {
+				return b
+			}
+		}
+	}
+	return nil
+}
+
 type campaign struct {
 	ID        graphql.ID
 	Name      string
