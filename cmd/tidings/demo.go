@@ -92,6 +92,6 @@ func printDemo(out io.Writer, program string, page net.Addr, r demo.Running) err
 		urls[i] = "--url " + shellQuote(u)
 	}
 	_, err := fmt.Fprintf(out, demoHints, "http://"+reachable(page.String())+"/", r.Data, r.Token, shellQuote(program), r.Room,
-		strings.Join(urls, " "), shellQuote(r.NATS))
+		strings.Join(urls, " "), shellQuote(reachableNATS(r.NATS)))
 	return err
 }

@@ -47,8 +47,8 @@ func (c *ServeConfig) printDev(out io.Writer, program string, browsers, operator
 		page, socket = "https://", "wss://"
 	}
 	host := reachable(browsers.String())
-	if u, err := url.Parse(workers); err == nil && c.NATS == "" {
-		workers = "nats://" + reachable(u.Host)
+	if c.NATS == "" {
+		workers = reachableNATS(workers)
 	}
 	_, err := fmt.Fprintf(out, devHints, page+host+"/", reachable(operators.String()), shellQuote(socket+host+"/ws"),
 		shellQuote(program), tokens[0], tokens[1], strings.Join(c.pubFlags(workers), " "), shellQuote(workers))
@@ -65,6 +65,15 @@ func reachable(address string) string {
 		host = "localhost"
 	}
 	return net.JoinHostPort(host, port)
+}
+
+// reachableNATS is the address of the embedded NATS as somebody on this machine can use it.
+func reachableNATS(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	return "nats://" + reachable(u.Host)
 }
 
 // pubFlags bring pub to the same NATS as this process. A password is not among them: it is not for printing.

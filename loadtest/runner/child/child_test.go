@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -64,6 +65,24 @@ func TestChild_EndsWhenToldTo(t *testing.T) {
 		assert.False(t, alive(c.PID()), name)
 		end(c) // does nothing
 	}
+}
+
+func TestChild_TellsThatItEndedByASignal(t *testing.T) {
+	never := child.New(child.Config{})
+	never.Signal(syscall.SIGKILL) // does nothing
+	assert.Nil(t, never.Exited())
+
+	c, err := shell(t, "touch ready; exec sleep 600")
+	require.NoError(t, err)
+	select {
+	case <-c.Exited():
+		require.Fail(t, "it runs")
+	default:
+	}
+	c.Signal(syscall.SIGTERM)
+	<-c.Exited()
+	assert.False(t, alive(c.PID()))
+	c.Signal(syscall.SIGTERM) // does nothing
 }
 
 func TestChild_IsAnotherProcessAfterARestart(t *testing.T) {
