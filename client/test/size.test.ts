@@ -25,6 +25,9 @@ async function size(...entries: string[]): Promise<number> {
 it.each([
   ["core", 5.3, ["index.js"]],
   ["core and react", 6.3, ["index.js", "react/index.js"]],
+  ["apollo", 1.5, ["apollo/index.js"]],
+  ["query", 1.25, ["query/index.js"]],
+  ["zustand", 0.5, ["zustand/index.js"]],
 ])("%s takes at most %f KiB", async (_, limit, entries) => {
   expect(await size(...entries)).toBeLessThanOrEqual(limit * 1024);
 });

@@ -1,0 +1,22 @@
+import { expect, it } from "vitest";
+import { connectApollo } from "../../src/apollo/index.js";
+import { event, live, pass, withFakeTime } from "../fake.js";
+import { updates, watched } from "./load.js";
+
+withFakeTime();
+
+it("1,000 updates in a burst with 300 watched queries are one batch, and each query is told once", async () => {
+  const { client, connection } = await live();
+  const { apollo, counts } = watched(300);
+  connectApollo(client, apollo);
+  await pass(100);
+  Object.assign(counts, { requests: 0, renders: 0, batches: 0, broadcasts: 0 });
+  updates(1000, 300).forEach((data, i) => connection.send(event(8 + i, 7 + i, "entity_updated", data)));
+  await pass(49);
+  expect(counts).toEqual({ requests: 0, renders: 0, batches: 0, broadcasts: 0 });
+  await pass(10);
+  expect(counts).toEqual({ requests: 0, renders: 300, batches: 1, broadcasts: 300 });
+  await pass(10_000);
+  expect(counts.requests).toBe(0);
+});
+
