@@ -2,10 +2,10 @@
 import { backoff, longest } from "./backoff.js";
 import type { Connection, ConnectionState } from "./connection.js";
 import { TidingsError } from "./errors.js";
-import type { Delivery, EventHandler, EventMap, TidingsEvent } from "./events.js";
-import { split, type DeniedFrame, type EventFrame, type JoinedFrame, type RoomRef, type ServerFrame, type WelcomeFrame } from "./frames.js";
+import type { EventHandler, EventMap } from "./events.js";
+import { split, type EventFrame, type RoomRef, type ServerFrame } from "./frames.js";
 import { Link, type LinkEvents } from "./link.js";
-import { attempt, Listeners, ofType } from "./listeners.js";
+import { attempt, Listeners } from "./listeners.js";
 import { Membership } from "./membership.js";
 import type { Observation } from "./observation.js";
 import { isOffline, watchPage } from "./page.js";
@@ -79,15 +79,17 @@ export function createClient<Events extends object = EventMap>(options: ClientOp
 const batch = 20; // ms in which joins and leaves are collected
 const renewal = 5_000; // ms, the least time between two tries to renew a token
 
-class Engine implements LinkEvents {
-  connection: Connection = Object.freeze({ state: "idle", attempt: 0 });
+type Frame<Op extends ServerFrame["op"]> = Extract<ServerFrame, { op: Op }>;
+
+/** One method for each verb of the server; `room` is there when the frame is of a room. */
+type Verbs = { [Op in ServerFrame["op"]]: (frame: Frame<Op>, room: Membership, link: Link) => void };
+
+class Engine extends Listeners implements LinkEvents, Verbs {
+  declare connection: Connection;
   readonly #options: ClientOptions;
   readonly #random: () => number;
   readonly #transport: Transport;
   readonly #tokens: TokenKeeper;
-  readonly #listeners = new Listeners<[Connection]>();
-  readonly #events = new Listeners<[TidingsEvent, Delivery, boolean]>();
-  readonly #resets = new Listeners<[Reset]>();
   readonly #rooms = new Map<string, Membership>();
   readonly #unwatch: () => void;
 
@@ -98,7 +100,7 @@ class Engine implements LinkEvents {
 
   #turn = 0; // of the list of URLs
   #attempt = 0; // tries since the last good connection
-  #earliest = 0; // Date.now() before which the server does not want to be tried
+  #earliest = 0; // performance.now() before which the server does not want to be tried
   #away = 0; // performance.now() of the loss
   readonly #retry = new Timer(); // of the current link, or of the next one while there is a current one
   readonly #flushing = new Timer();
@@ -106,10 +108,12 @@ class Engine implements LinkEvents {
   #renewals = 0; // that failed in a row
 
   constructor(options: ClientOptions) {
+    super();
     this.#options = options;
     this.#random = options.random ?? Math.random;
     this.#transport = options.transport ?? webSocketTransport();
     this.#tokens = new TokenKeeper(options.token);
+    this.#become("idle");
     this.#unwatch = watchPage(
       () => this.#wake(),
       () => (this.connection.state == "waiting" ? this.#wait(this.connection.error) : this.#wake(true)),
@@ -117,36 +121,25 @@ class Engine implements LinkEvents {
     );
   }
 
-  readonly subscribe = (listener: (connection: Connection) => void): (() => void) => this.#listeners.add(listener);
+  readonly subscribe = (listener: (connection: Connection) => void): (() => void) => this.add("state", listener);
 
   room(name: string, { since }: RoomOptions = {}): Room<any> {
     const { state, error } = this.connection;
     let membership = this.#rooms.get(name);
     if (!membership) {
       membership = new Membership(String(name), () => this.#change());
+      this.#rooms.set(name, membership);
       if (state == "failed") membership.fail(error!);
-      if (state != "closed") this.#rooms.set(name, membership);
     }
-    const handle = membership.handle(since instanceof Object ? since : undefined);
+    const handle = membership.handle(since?.epoch ? since : undefined);
     if (state == "closed") membership.end(error!);
     return handle;
-  }
-
-  on(type: string, handler: EventHandler<any, any>, { again }: ClientHandlerOptions = {}): () => void {
-    const listener = ofType(type, handler);
-    return this.#events.add((event, delivery, repeated) => {
-      if (again || !repeated) listener(event, delivery);
-    });
-  }
-
-  onReset(handler: (reset: Reset) => void): () => void {
-    return this.#resets.add(handler);
   }
 
   connect(): void {
     const { state } = this.connection;
     if (state == "failed") {
-      this.#tokens.accepted(0);
+      this.#tokens.welcome(0);
       for (const room of this.#rooms.values()) if (room.state == "failed") room.retry();
     }
     if (state == "idle" || state == "failed") this.#open();
@@ -160,8 +153,7 @@ class Engine implements LinkEvents {
     this.#tokens.abort();
     for (const room of this.#rooms.values()) room.end(error);
     this.#rooms.clear();
-    this.#events.clear();
-    this.#resets.clear();
+    this.clear();
     this.#flushing.stop();
   }
 
@@ -184,8 +176,8 @@ class Engine implements LinkEvents {
   /** @internal */
   open(link: Link): void {
     this.#flush(); // what is asked for is the same on both
-    const asked = [...this.#rooms.values()].filter((room) => room.asked).map((room) => room.ref);
-    const [first = [], ...others] = split(link == this.#next ? asked : this.#ask(link.token));
+    const asked = this.#refs((room) => (link == this.#next ? room.asked : room.ask(link.token)));
+    const [first = [], ...others] = split(asked);
     link.send({ op: "hello", token: link.token, rooms: first });
     for (const rooms of others) link.send({ op: "join", rooms });
   }
@@ -215,7 +207,7 @@ class Engine implements LinkEvents {
   /** Tries again after a while. */
   #wait(error: TidingsError | undefined): void {
     const offline = isOffline();
-    this.#earliest = Date.now() + (error?.retryAfter ?? 0);
+    this.#earliest = performance.now() + (error?.retryAfter ?? 0);
     const retryAt = this.#again((error?.retryAfter ?? 0) + backoff(offline ? longest : this.#attempt++, this.#random));
     if (!this.#current) this.#become(offline ? "offline" : "waiting", { retryAt, error });
   }
@@ -239,23 +231,22 @@ class Engine implements LinkEvents {
   /** Sees whether the connection still is one, or else connects at once, unless `look` is all that is wanted. */
   #wake(look = false): void {
     const { state } = this.connection;
-    if (state == "connected") this.#current!.probe();
+    if (state == "connected") this.#current!.ping();
     if (look || this.#current || !this.#started) return;
     this.#attempt = 0;
-    const wait = this.#earliest - Date.now();
+    const wait = this.#earliest - performance.now();
     if (wait <= 0) this.#open();
     else this.#become("waiting", { retryAt: this.#again(wait) });
   }
 
   /** There is a connection, or will be one by itself. */
   get #started(): boolean {
-    return !["idle", "failed", "closed"].includes(this.connection.state);
+    return !/idle|failed|closed/.test(this.connection.state);
   }
 
   #become(state: ConnectionState, detail?: object): void {
-    const attempt = state == "connected" ? 0 : this.#attempt;
-    this.connection = Object.freeze({ state, attempt, ...detail });
-    this.#listeners.emit(this.connection);
+    this.connection = Object.freeze({ state, attempt: state == "connected" ? 0 : this.#attempt, ...detail });
+    this.emit("state", this.connection);
   }
 
   #note(observation: Observation): void {
@@ -266,26 +257,13 @@ class Engine implements LinkEvents {
 
   /** @internal */
   frame(link: Link, frame: ServerFrame): void {
-    switch (frame.op) {
-      case "welcome":
-        return this.#welcome(link, frame);
-      case "drain":
-        return this.#drain(link, frame.within);
-      case "token_ok":
-        return this.#renewed(link, frame.ttl, frame.dropped);
-      case "ping":
-        for (const room of this.#rooms.values()) if (!room.awaiting) room.place.refresh(frame.ts);
-        return;
-    }
-    const room = this.#rooms.get(frame.room);
-    if (!room) return; // left
-    if (frame.op == "joined") this.#joined(room, frame);
-    if (frame.op == "denied") this.#denied(room, frame);
-    if (frame.op == "event") this.#event(room, frame);
-    if (frame.op == "lag") room.place.lagged();
+    const { op, room } = frame as EventFrame;
+    const membership = this.#rooms.get(room);
+    if (membership || room === undefined) (this as Verbs)[op](frame as never, membership!, link); // or else the room was left
   }
 
-  #welcome(link: Link, { edge, session, ttl }: WelcomeFrame): void {
+  welcome(frame: Frame<"welcome">, room: Membership, link: Link): void {
+    const { edge, session } = frame;
     if (link == this.#next) {
       this.#current!.close();
       this.#current = link;
@@ -294,19 +272,19 @@ class Engine implements LinkEvents {
     }
     this.#note({ type: "connected", edge, ms: this.#away && performance.now() - this.#away });
     this.#away = 0;
-    this.#renewed(link, ttl);
+    this.token_ok(frame, room, link);
     this.#become("connected", { edge, session });
   }
 
   /** Moves to another edge at a random moment, early enough to be done when the time is over. */
-  #drain(link: Link, within: number): void {
+  drain({ within }: Frame<"drain">, _: unknown, link: Link): void {
     if (link != this.#current || this.#next) return;
     // One that was not good for long is left like a lost one, or edges that drain in turns would have us run in circles.
     this.#again(Math.max(this.#random() * within * 0.75, link.stable ? 0 : backoff(this.#attempt++, this.#random)));
   }
 
-  #renewed(link: Link, ttl: number, dropped: readonly string[] = []): void {
-    this.#tokens.accepted(ttl);
+  token_ok({ ttl, dropped = [] }: { ttl: number; dropped?: readonly string[] }, _: unknown, link: Link): void {
+    this.#tokens.welcome(ttl);
     this.#renewals = 0;
     for (const name of dropped) this.#rooms.get(name)?.deny("forbidden", "", link.token);
     this.#renewAfter(ttl * 1000 * (0.7 + 0.1 * this.#random()));
@@ -314,7 +292,7 @@ class Engine implements LinkEvents {
   }
 
   #renewAfter(ms: number): void {
-    this.#renewing.start(ms, () => void this.#renew());
+    this.#renewing.start(ms, () => this.#renew());
   }
 
   async #renew(): Promise<void> {
@@ -331,49 +309,54 @@ class Engine implements LinkEvents {
     link.send({ op: "token", token });
   }
 
-  #joined(room: Membership, frame: JoinedFrame): void {
+  joined(frame: Frame<"joined">, room: Membership): void {
     const { reason, spread = 0, position, replay = 0 } = frame;
     if (room.state == "failed") return; // to a join before that
     room.asked = true;
     room.awaiting = false;
     room.refusals = 0;
-    const verdict = room.place.joined(frame);
-    if (verdict == "unproven") return this.#resync(room);
+    const reset = room.joined(frame);
+    if (reset === undefined) return this.#resync(room);
     this.#note({ type: "joined", room: room.name, replay, reset: reason });
-    if (verdict) {
+    if (reset) {
       if (!this.#tripped(room)) room.become("live");
-      const reset = { room: room.name, reason: reason ?? "", spreadMs: spread, position };
-      room.reset(reset);
-      this.#resets.emit(reset);
+      const detail = { room: room.name, reason: reason ?? "", spreadMs: spread, position };
+      room.reset(detail);
+      this.emit("reset", detail);
     } else if (!replay) room.become("live");
     this.#change();
   }
 
-  #denied(room: Membership, { code, retryable, message }: DeniedFrame): void {
+  lag(_: Frame<"lag">, room: Membership): void {
+    room.lag();
+  }
+
+  ping({ ts }: Frame<"ping">): void {
+    for (const room of this.#rooms.values()) if (!room.awaiting) room.refresh(ts);
+  }
+
+  denied({ code, retryable, message }: Frame<"denied">, room: Membership): void {
     if (retryable) room.hold(1000 + backoff(room.refusals++, this.#random));
     else room.deny(code, message, this.#current!.token);
   }
 
-  #event(room: Membership, frame: EventFrame): void {
-    const { place, name } = room;
-    if (room.awaiting || !room.asked || !place.at) return;
-    const { replaying } = place;
-    const outcome = place.event(frame);
-    if (outcome == "early") {
-      this.#note({ type: "gap", room: name });
-      return this.#resync(room);
-    }
+  event(frame: Frame<"event">, room: Membership): void {
+    const { name, replay } = room;
+    if (room.awaiting || !room.asked || !room.at) return;
+    const outcome = room.event(frame);
+    if (outcome != "new") this.#note({ type: outcome, room: name });
+    if (outcome == "gap") return this.#resync(room);
     if (outcome == "new") {
-      const delivery = { room: name, position: place.at, replayed: replaying };
-      this.#events.emit(frame.event, delivery, room.deliver(frame, delivery));
-    } else this.#note({ type: "duplicate", room: name });
-    if (!place.replaying) room.become("live");
+      const delivery = { room: name, position: room.at, replayed: replay };
+      this.emit("event", frame.event, delivery, room.deliver(frame, delivery));
+    }
+    if (!room.replay) room.become("live");
   }
 
   /** Joins again from where the room stands. */
   #resync(room: Membership): void {
     if (this.#tripped(room)) return;
-    room.interrupt();
+    room.lost();
     room.awaiting = true;
     this.#current!.send({ op: "join", rooms: [room.ref] });
   }
@@ -406,18 +389,13 @@ class Engine implements LinkEvents {
     }
     this.#send("leave", left);
     if (left[0]) for (const room of this.#rooms.values()) if (room.error?.code == "limit") room.retry();
-    if (this.#current?.hello) this.#send("join", this.#ask(this.#current.token));
+    const { hello, token } = this.#current ?? {};
+    if (hello) this.#send("join", this.#refs((room) => room.ask(token!)));
     else if (this.#rooms.size && this.connection.state == "idle") this.#open();
   }
 
-  /** What to ask for with this token, now marked as asked for. */
-  #ask(token: string): RoomRef[] {
-    const rooms = [...this.#rooms.values()].filter((room) => !room.asked && room.askable(token));
-    for (const room of rooms) {
-      room.asked = room.awaiting = true;
-      if (room.state == "denied" || room.state == "failed") room.retry();
-    }
-    return rooms.map((room) => room.ref);
+  #refs(of: (room: Membership) => boolean): RoomRef[] {
+    return [...this.#rooms.values()].filter(of).map((room) => room.ref);
   }
 
   /** Sends over each connection that has said hello. */
@@ -432,10 +410,10 @@ class Engine implements LinkEvents {
     const open = this.#current?.hello ?? false;
     if (!moved) this.#renewing.stop();
     for (const room of this.#rooms.values()) {
-      room.place.restart();
+      room.restart();
       room.asked &&= open;
       room.awaiting = room.asked;
-      if (!moved) room.interrupt();
+      if (!moved) room.lost();
     }
   }
 }

@@ -54,15 +54,15 @@ export const closeCodes = {
 /** An error of this library. */
 export class TidingsError extends Error {
   /** What it is about. */
-  readonly code: ErrorCode;
+  declare readonly code: ErrorCode;
   /** The library tries again by itself. When false, it waits for the program: another token, another room, `connect()`. */
-  readonly retryable: boolean;
+  declare readonly retryable: boolean;
   /** Least time to the next try in milliseconds, when the server named one. */
-  readonly retryAfter: number;
+  declare readonly retryAfter: number;
 
   /** @internal */
-  constructor(code: ErrorCode, retryable = false, detail: unknown = "", cause?: unknown, retryAfter = 0) {
-    super(`${code} ${detail}`, { cause });
+  constructor(code: ErrorCode, retryable = false, cause?: unknown, retryAfter = 0) {
+    super(`${code} ${cause ?? ""}`, { cause });
     this.code = code;
     this.retryable = retryable;
     this.retryAfter = retryAfter;
@@ -70,12 +70,12 @@ export class TidingsError extends Error {
 }
 
 // Trying again cannot help: of RFC 6455, and of the protocol.
-const finalCodes = /^100[237]|44(00|03|13)$/;
+const finalCodes = [1002, 1003, 1007, 4400, 4403, 4413];
 
 /** What the end of a connection means. */
 export function closeError(code: number, reason: string, welcomed: boolean): TidingsError {
-  const final = finalCodes.test(`${code}`);
+  const final = finalCodes.includes(code);
   const name = (closeCodes as Record<number, CloseCode>)[code] ?? (final ? "protocol_error" : welcomed ? "lost" : "unreachable");
-  const wait = Math.min(600, Number(/^retry_after=(\d+)/.exec(reason)?.[1] ?? 0)) * 1000;
-  return new TidingsError(name, !final, `${code} ${reason}`, undefined, wait);
+  const wait = Math.min(600, (parseInt(reason.split("retry_after=")[1]!) || 0)) * 1000;
+  return new TidingsError(name, !final, `${code} ${reason}`, wait);
 }

@@ -59,7 +59,8 @@ export type ServerFrame =
 
 export interface RoomRef {
   room: string;
-  since?: Position;
+  /** Absent or undefined: from now on. */
+  since?: Position | undefined;
 }
 
 export type ClientFrame =
@@ -68,14 +69,14 @@ export type ClientFrame =
   | { op: "token"; token: string }
   | { op: "pong" };
 
-/** The numbers of each frame; getting them throws when what they are in is missing. */
+/** The numbers of each frame, the length of its room among them; getting them throws when what they are in is missing. */
 const numbers: Record<string, ((frame: any) => unknown[]) | null> = {
   __proto__: null,
   welcome: (frame) => [frame.ttl, frame.ping],
-  joined: (frame) => [frame.position.seq],
-  denied: () => [],
-  event: (frame) => [frame.seq, frame.prev, frame.ts, frame.event.type ? 1 : 0],
-  lag: () => [],
+  joined: (frame) => [frame.room.length, frame.position.seq],
+  denied: (frame) => [frame.room.length],
+  event: (frame) => [frame.room.length, frame.seq, frame.prev, frame.ts, frame.event.type ? 1 : 0],
+  lag: (frame) => [frame.room.length],
   token_ok: (frame) => [frame.ttl],
   drain: (frame) => [frame.within],
   ping: (frame) => [frame.ts],
@@ -91,21 +92,11 @@ export function decode(text: string): ServerFrame | undefined {
   return numbers[frame.op] && frame;
 }
 
-/**
- * Puts rooms into as few lists as keep each frame within what a server takes (16 KiB unless configured), with the largest
- * token beside them. A single room larger than that is alone in its list.
- */
+// Of these, with the longest names and ids, a frame is within what a server takes (16 KiB unless configured), with the largest
+// token (8 KiB) beside them.
+const most = 7;
+
+/** Puts rooms into lists for one frame each. */
 export function split<T>(rooms: readonly T[]): T[][] {
-  const lists: T[][] = [];
-  let room = 0;
-  for (const ref of rooms) {
-    const size = JSON.stringify(ref).length * 3; // bytes at most
-    if (size > room) {
-      lists.push([]);
-      room = 7168;
-    }
-    room -= size;
-    lists.at(-1)!.push(ref);
-  }
-  return lists;
+  return rooms.length ? [rooms.slice(0, most), ...split(rooms.slice(most))] : [];
 }

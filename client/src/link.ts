@@ -30,7 +30,7 @@ export class Link {
   #closed = false;
   readonly #timer = new Timer(); // until the edge must have said something
   #silence = 0; // ms without a frame until the edge is probed; 0 until the welcome
-  #welcomed = 0; // performance.now()
+  #welcomed = Infinity; // performance.now()
 
   constructor(events: LinkEvents) {
     this.#events = events;
@@ -38,18 +38,14 @@ export class Link {
 
   /** It lasted long enough for the next loss to count as the first. */
   get stable(): boolean {
-    return this.#silence > 0 && performance.now() - this.#welcomed >= stable;
+    return performance.now() - this.#welcomed >= stable;
   }
 
   async start(transport: Transport, url: string, tokens: TokenKeeper): Promise<void> {
     try {
       this.token = await tokens.get("connect");
-    } catch (error) {
-      return this.#lose(error as TidingsError);
-    }
-    if (this.#closed) return;
-    this.#timer.start(handshake, this.#silent);
-    try {
+      if (this.#closed) return;
+      this.#expect(handshake);
       this.#socket = transport(absolute(url), {
         open: () => {
           if (this.#closed) return;
@@ -60,7 +56,7 @@ export class Link {
         close: (code, reason) => this.#lose(closeError(code, reason, this.#silence > 0)),
       });
     } catch (cause) {
-      this.#lose(new TidingsError("unreachable", false, url, cause));
+      this.#lose(cause instanceof TidingsError ? cause : new TidingsError("unreachable", false, cause));
     }
   }
 
@@ -69,9 +65,9 @@ export class Link {
   }
 
   /** Asks the edge for a sign of life: a room that no edge knows is answered at once, and changes nothing. */
-  probe(): void {
+  ping(): void {
     this.send({ op: "join", rooms: ["?"] });
-    this.#timer.start(patience, this.#silent);
+    this.#expect(patience);
   }
 
   close(): void {
@@ -85,18 +81,20 @@ export class Link {
     try {
       frame = decode(text);
     } catch (cause) {
-      return this.#lose(new TidingsError("protocol_error", true, cause, cause));
+      return this.#lose(new TidingsError("protocol_error", true, cause));
     }
     if (frame?.op == "welcome") {
       this.#welcomed = performance.now();
       this.#silence = frame.ping * 1000 + grace;
     }
-    if (this.#silence) this.#timer.start(this.#silence, () => this.probe());
+    if (this.#silence) this.#timer.start(this.#silence, () => this.ping());
     if (frame?.op == "ping") this.send({ op: "pong" });
     if (frame) this.#events.frame(this, frame);
   }
 
-  readonly #silent = (): void => this.#lose(new TidingsError("silent", true));
+  #expect(ms: number): void {
+    this.#timer.start(ms, () => this.#lose(new TidingsError("silent", true)));
+  }
 
   #lose(error: TidingsError): void {
     if (this.#closed) return;

@@ -12,13 +12,12 @@ const window = 60_000; // ms in which resyncs are counted, and for which a room 
 const enough = 5; // resyncs within the window
 
 // kind:id. The edge looks more closely, at what is not too long for a frame.
-const roomName = /^[a-z][a-z0-9-]*:.{1,128}$/;
+const roomName = /^[a-z][a-z0-9-]{0,31}:.{1,128}$/;
 
 /** The handles of one room and its place. The client says what frames mean for it and sends what is to be sent. */
-export class Membership {
-  readonly place = new Place();
+export class Membership extends Place {
   state: RoomState = "joining";
-  error: TidingsError | undefined;
+  declare error: TidingsError | undefined;
   /** It is joined, or was asked for, over each connection that has sent hello. */
   asked = false;
   /** The answer to a join is to come; until then events mean nothing. */
@@ -37,32 +36,40 @@ export class Membership {
 
   /** `change` is called when there may be something to send. */
   constructor(readonly name: string, change: () => void) {
+    super();
     this.#change = change;
     if (!roomName.test(name)) this.deny("bad_room", name);
   }
 
   /** Some handle wants it, or did a moment ago. */
   get wanted(): boolean {
-    return this.#handles.size > 0 || this.#lingering.running;
+    return !!this.#handles.size || this.#lingering.running;
   }
 
-  /** Whether to ask for it, with this token. */
-  askable(token: string): boolean {
-    if (!this.wanted || this.#hold.running) return false;
-    return this.state != "denied" || (this.error!.code != "bad_room" && this.#refused != token);
+  /** Whether it is to be asked for with this token, and was not: then it counts as asked for now. */
+  ask(token: string): boolean {
+    if (this.asked || !this.wanted || this.#hold.running) return false;
+    if (this.state == "denied" && (this.error!.code == "bad_room" || this.#refused == token)) return false;
+    if (this.error) this.retry();
+    return (this.asked = this.awaiting = true);
   }
 
   get ref(): RoomRef {
-    return { room: this.name, ...(this.place.at && { since: this.place.at }) };
+    return { room: this.name, since: this.at };
   }
 
   /** Makes a handle that reads on from `since`, or from now. */
   handle(since: Position | undefined): Handle {
     const handle = new Handle(this.name, this);
-    const { at } = this.place;
+    const { at } = this;
     handle.seen = (since ?? at)?.seq ?? 0;
-    if (since && !at) this.place.at = since;
-    else if (since && at && (since.epoch != at.epoch || since.seq < at.seq)) this.#turnBack(handle, since, at);
+    if (!at) this.at = since;
+    else if (since && (since.epoch != at.epoch || since.seq < at.seq)) {
+      handle.since = since;
+      handle.seen = Infinity;
+      const to = since.epoch == at.epoch ? since : { epoch: "", seq: 0 };
+      if (!this.#since || to.seq < this.#since.seq) this.#since = to;
+    }
     this.#lingering.stop();
     this.#handles.add(handle);
     this.#change();
@@ -70,13 +77,6 @@ export class Membership {
   }
 
   /** Plans to read again from before the place, for one handle. It hears nothing until then, so that it does not get 9 before 7. */
-  #turnBack(handle: Handle, since: Position, at: Position): void {
-    handle.since = since;
-    handle.seen = Infinity;
-    // Of two histories one is over, and nobody here knows which. A position that cannot be true is answered with a reset.
-    const to = since.epoch == at.epoch ? since : { epoch: "", seq: 0 };
-    if (!this.#since || to.seq < this.#since.seq) this.#since = to;
-  }
 
   /**
    * Carries out what was planned, and leaves the room to be asked for from there. Not while an answer is to come: one to a join
@@ -84,19 +84,17 @@ export class Membership {
    */
   rewind(): void {
     if (!this.#since || this.awaiting) return;
-    const had = this.place.at!.seq;
+    const had = this.at!.seq;
     this.#read = Math.max(this.#read, had);
-    this.place.at = this.#since;
-    this.place.restart();
+    this.at = this.#since;
+    this.restart();
     this.asked = false;
-    this.interrupt();
-    for (const handle of this.#handles) handle.seen = handle.since?.seq ?? Math.max(handle.seen, had);
-    this.#forgetPlans();
-  }
-
-  #forgetPlans(): void {
+    this.lost();
     this.#since = undefined;
-    for (const handle of this.#handles) handle.since = undefined;
+    for (const handle of this.#handles) {
+      handle.seen = handle.since?.seq ?? Math.max(handle.seen, had);
+      handle.since = undefined;
+    }
   }
 
   /** A handle has ended. */
@@ -106,8 +104,8 @@ export class Membership {
   }
 
   /** Ends all handles and timers. */
-  end(error = new TidingsError("left")): void {
-    for (const handle of [...this.#handles]) handle.end(error);
+  end(error?: TidingsError): void {
+    for (const handle of [...this.#handles]) handle.end(error!);
     this.#lingering.stop();
     this.#hold.stop();
   }
@@ -116,7 +114,7 @@ export class Membership {
     this.error = error;
     if (state == this.state) return;
     this.state = state;
-    for (const handle of [...this.#handles]) handle.states.emit(state);
+    for (const handle of [...this.#handles]) handle.emit("state", state);
   }
 
   /** Given up with the connection. */
@@ -126,11 +124,11 @@ export class Membership {
 
   /** Asked for anew, whatever it was. */
   retry(): void {
-    this.become(this.place.at ? "recovering" : "joining");
+    this.become(this.at ? "recovering" : "joining");
   }
 
   /** What was live is so no more. */
-  interrupt(): void {
+  lost(): void {
     if (this.state == "live") this.retry();
   }
 
@@ -163,11 +161,12 @@ export class Membership {
   }
 
   reset(reset: Reset): void {
-    this.#forgetPlans();
+    this.#since = undefined;
     this.#read = 0;
     for (const handle of [...this.#handles]) {
-      handle.seen = 0; // the place sees to it that nothing comes twice
-      handle.resets.emit(reset);
+      handle.seen = 0;
+      handle.since = undefined; // the place sees to it that nothing comes twice
+      handle.emit("reset", reset);
     }
   }
 

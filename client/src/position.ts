@@ -8,7 +8,7 @@ export interface Position {
   /** Place in the stream, at least 1. Grows within a room, but not by one. */
   readonly seq: number;
   /** Id of the event at `seq`; absent when there is none. */
-  readonly id?: string;
+  readonly id?: string | undefined;
   /** Server time, Unix milliseconds, at which this was last known to be the newest of its room. */
   readonly ts?: number;
 }

@@ -1,8 +1,8 @@
 /** A program's handle to a room. */
 import { TidingsError } from "./errors.js";
-import type { Delivery, EventHandler, TidingsEvent } from "./events.js";
+import type { Delivery, EventHandler } from "./events.js";
 import type { EventFrame, ResetReason } from "./frames.js";
-import { Listeners, ofType } from "./listeners.js";
+import { Listeners } from "./listeners.js";
 import type { Membership } from "./membership.js";
 import type { Position } from "./position.js";
 
@@ -70,19 +70,17 @@ export interface Room<Events extends object> {
 }
 
 /** The one implementation of Room. Its events are typed by whoever made the client. */
-export class Handle implements Room<Record<string, unknown>> {
-  readonly states = new Listeners<[RoomState]>();
-  readonly resets = new Listeners<[Reset]>();
-  readonly #events = new Listeners<[TidingsEvent, Delivery]>();
+export class Handle extends Listeners implements Room<Record<string, unknown>> {
   #membership: Membership | undefined;
   #left: TidingsError | undefined;
 
   /** Events up to here are not for this handle: it has had them, or came later. */
   seen = 0;
   /** Where it wants to be read from, until the membership has turned back to there. */
-  since: Position | undefined;
+  declare since: Position | undefined;
 
   constructor(readonly name: string, membership: Membership) {
+    super();
     this.#membership = membership;
   }
 
@@ -95,19 +93,11 @@ export class Handle implements Room<Record<string, unknown>> {
   }
 
   get position(): Position | undefined {
-    return this.since ?? this.#membership?.place.at;
-  }
-
-  on(type: string, handler: EventHandler<any, any>): () => void {
-    return this.#events.add(ofType(type, handler));
-  }
-
-  onReset(handler: (reset: Reset) => void): () => void {
-    return this.resets.add(handler);
+    return this.since ?? this.#membership?.at;
   }
 
   onState(handler: (state: RoomState) => void): () => void {
-    return this.states.add(handler);
+    return this.add("state", handler);
   }
 
   ready(): Promise<Position> {
@@ -118,7 +108,7 @@ export class Handle implements Room<Record<string, unknown>> {
         else return;
         off();
       };
-      const off = this.states.add(settle);
+      const off = this.add("state", settle);
       settle();
     });
   }
@@ -133,16 +123,14 @@ export class Handle implements Room<Record<string, unknown>> {
     if (!membership) return;
     this.#membership = undefined;
     this.#left = error;
-    this.states.emit("idle");
-    this.states.clear();
-    this.resets.clear();
-    this.#events.clear();
+    this.emit("state", "idle");
+    this.clear();
     membership.release(this);
   }
 
   deliver({ seq, event }: EventFrame, delivery: Delivery): void {
     if (seq <= this.seen) return;
     this.seen = seq;
-    this.#events.emit(event, delivery);
+    this.emit("event", event, delivery);
   }
 }

@@ -1,6 +1,6 @@
 /** Something to be done later, at most once at a time. */
 
-const longest = 2 ** 31 - 1; // ms that setTimeout can wait
+const longest = 1e9; // ms: 11 days; setTimeout cannot wait for more than 24
 
 export class Timer {
   #id: ReturnType<typeof setTimeout> | undefined;
@@ -9,7 +9,7 @@ export class Timer {
     return this.#id !== undefined;
   }
 
-  /** Does it after so many milliseconds, and what was to be done before not at all. */
+  /** Does it after so many milliseconds, 11 days at most, and what was to be done before not at all. */
   start(ms: number, act: () => void): void {
     this.stop();
     this.#id = setTimeout(() => {

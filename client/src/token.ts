@@ -26,7 +26,7 @@ export class TokenKeeper {
   readonly #source: TokenSource;
   #token = "";
   #until = 0; // Date.now() until which it is good, as far as is known
-  #rejected: string | undefined; // the last one that was refused, until another is accepted
+  #rejected = ""; // the last one that was refused, until another is accepted
   #asking: Promise<string> | undefined;
   #abort: AbortController | undefined;
 
@@ -35,22 +35,20 @@ export class TokenKeeper {
   }
 
   /** A token that is good for a while; with `refresh`, a newer one. Rejects with a TidingsError. */
-  get(reason: "connect" | "refresh"): Promise<string> {
-    if (reason == "connect" && this.#until - Date.now() >= remainder) return Promise.resolve(this.#token);
-    return (this.#asking ??= this.#ask(this.#rejected === undefined ? reason : "rejected").finally(
-      () => (this.#asking = undefined),
-    ));
+  async get(reason: "connect" | "refresh"): Promise<string> {
+    if (reason == "connect" && this.#until - Date.now() >= remainder) return this.#token;
+    return (this.#asking ??= this.#ask(this.#rejected ? "rejected" : reason));
   }
 
   /** An edge has taken the token, for `ttl` seconds; 0 to begin anew. */
-  accepted(ttl: number): void {
-    this.#rejected = undefined;
+  welcome(ttl: number): void {
+    this.#rejected = "";
     this.#until = Date.now() + ttl * 1000;
   }
 
   /** An edge has refused the token. False when it was the second one in a row: then there is no point in a third. */
   refused(token: string): boolean {
-    const first = this.#rejected === undefined;
+    const first = !this.#rejected;
     this.#rejected = token;
     this.#until = 0;
     return first;
@@ -63,30 +61,30 @@ export class TokenKeeper {
 
   async #ask(reason: TokenReason): Promise<string> {
     const abort = (this.#abort = new AbortController());
+    const { signal } = abort;
     const timer = new Timer();
+    const over = new Promise<never>((_, reject) => (signal.onabort = () => reject(new TidingsError("token_timeout", true))));
     try {
-      const token: unknown = await Promise.race([
-        this.#source({ reason, signal: abort.signal }),
-        new Promise<never>((_, reject) => {
-          abort.signal.onabort = () => reject(new TidingsError("token_timeout", true));
-          timer.start(patience, () => abort.abort());
-        }),
-      ]);
-      if (typeof token != "string" || !token) {
-        throw new TidingsError("token_invalid", true, typeof token);
-      }
-      if (token == this.#rejected) {
-        throw new TidingsError("token_rejected");
-      }
+      // Until no other tab is asking, if the browser has locks, and if none of them takes too long.
+      const turn = new Promise<void>((go) => {
+        timer.start(patience, go);
+        const locked = async () => navigator.locks.request("tidings-token", () => (go(), over));
+        locked().catch(go);
+      });
+      await Promise.race([over, turn]);
+      timer.start(patience, () => abort.abort());
+      const token: unknown = await Promise.race([over, this.#source({ reason, signal })]);
+      if (typeof token != "string" || !token) throw new TidingsError("token_invalid", true, typeof token);
+      if (token == this.#rejected) throw new TidingsError("token_rejected");
       this.#token = token;
       this.#until = Date.now() + 2 * remainder; // until an edge says better
       return token;
     } catch (cause: any) {
-      throw cause instanceof TidingsError
-        ? cause
-        : new TidingsError("token_unavailable", cause?.retryable !== false, cause, cause);
+      throw cause instanceof TidingsError ? cause : new TidingsError("token_unavailable", cause?.retryable !== false, cause);
     } finally {
       timer.stop();
+      abort.abort(); // ends the turn
+      this.#asking = undefined;
     }
   }
 }

@@ -161,6 +161,7 @@ export function withFakeTime(): void {
   vi.useFakeTimers();
   afterEach(async () => {
     for (const client of clients.splice(0)) client.close();
+    await pass(); // what was waited for ends after that
     expect(vi.getTimerCount(), "timers left behind").toBe(0);
   });
 }

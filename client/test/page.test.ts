@@ -19,6 +19,7 @@ beforeEach(() => {
     vi.stubGlobal(name, browser[name].bind(browser));
   }
   page = Object.assign(new EventTarget(), { visibilityState: "visible" });
+  page.dispatchEvent = (event) => browser.dispatchEvent(event); // its events rise to the window
   net = { onLine: true };
   vi.stubGlobal("document", page);
   vi.stubGlobal("navigator", net);
@@ -99,6 +100,15 @@ describe("a page", () => {
     await pass(28_900);
     expect(server.connections).toHaveLength(1);
     await pass(100);
+    expect(server.connections).toHaveLength(2);
+  });
+
+  it("respects it for no longer when the clock is set back", async () => {
+    const { connection, server } = await live();
+    connection.close(4429, "retry_after=30;");
+    vi.setSystemTime(Date.now() - 3_600_000);
+    tell("online");
+    await pass(30_000);
     expect(server.connections).toHaveLength(2);
   });
 
