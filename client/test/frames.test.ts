@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { pass, start, withFakeTime } from "./fake.js";
 import { decode, split } from "../src/frames.js";
 import { closeCodes, closeError } from "../src/errors.js";
 
@@ -31,6 +32,9 @@ describe("frames of the server", () => {
     ["no JSON", '{"op":"ping"'],
     ["null", "null"],
     ["a Blob", "[object Blob]"],
+    ["an event of no room", '{"op":"event","seq":2,"prev":1,"ts":1,"event":{}}'],
+    ["an answer of no room", '{"op":"joined","position":{"epoch":"e","seq":1}}'],
+    ["a refusal of a room that is no name", '{"op":"denied","room":7,"code":"forbidden"}'],
     ["an event without a sequence", '{"op":"event","room":"a:b","prev":1,"ts":1,"event":{}}'],
     ["an event with a broken number", '{"op":"event","room":"a:b","seq":1.5,"prev":1,"ts":1,"event":{}}'],
     ["an event that is none", '{"op":"event","room":"a:b","seq":1,"prev":1,"ts":1,"event":null}'],
@@ -41,13 +45,53 @@ describe("frames of the server", () => {
   });
 });
 
+describe("frames of the client", () => {
+  withFakeTime();
+
+  it("are written as the edge reads them", async () => {
+    const position = { epoch: "dsc9kqm2yo", seq: 1042, id: "evt-7", ts: 1732390000123 };
+    const quiet = { epoch: "dsc9kqm2yo", seq: 2000, ts: 1732390000123 };
+    const token = "eyJ.eyJ.c2ln";
+    const { client, server } = start({ token: ({ reason }) => (reason == "refresh" ? token : "first") });
+    const frames = new Map(golden("client.json").map(({ name, frame }) => [name, frame]));
+    const said = () => server.last.news().map((frame) => JSON.stringify(frame));
+    const handles = [client.room("campaign:42", { since: position }), client.room("settlement:7")];
+    await pass(20);
+    server.accept(40);
+    expect(said()).toEqual([frames.get("hello: rooms, one of them resumed")!.replace(token, "first")]);
+    for (const handle of handles) handle.leave();
+    await pass(1_020);
+    expect(said()).toEqual([frames.get("leave")]);
+    const first = client.room("campaign:42");
+    await pass(20);
+    expect(said()).toEqual([frames.get("join: first time")]);
+    first.leave();
+    await pass(1_020);
+    said();
+    for (const [name, since] of [["join: resumed", position], ["join: resumed in a room that had no event", quiet]] as const) {
+      const handle = client.room("campaign:42", { since });
+      await pass(20);
+      expect(said()).toEqual([frames.get(name)]);
+      handle.leave();
+      await pass(1_020);
+      said();
+    }
+    server.last.send({ op: "ping", ts: 1 });
+    expect(said()).toEqual([frames.get("pong")]);
+    await pass(26_000);
+    expect(said()).toEqual([frames.get("token")]);
+  });
+});
+
 describe("lists of rooms", () => {
   it("stay within a frame that a server takes", () => {
-    const rooms = Array.from({ length: 128 }, (_, i) => ({ room: `campaign:${"é".repeat(50)}${i}`, since: { epoch: "dsc9kqm2yo", seq: i } }));
+    // The longest that client and edge let pass: see membership.ts and subjects/attribute.go.
+    const since = { epoch: "dsc9kqm2yo", seq: Number.MAX_SAFE_INTEGER, id: '"'.repeat(256), ts: Date.now() };
+    const rooms = Array.from({ length: 128 }, () => ({ room: `${"k".repeat(32)}:${"あ".repeat(128)}`, since }));
     const lists = split(rooms);
     expect(lists.flat()).toEqual(rooms);
     expect(lists.length).toBeGreaterThan(1);
-    for (const list of lists) expect(Buffer.byteLength(JSON.stringify(list))).toBeLessThanOrEqual(7170);
+    for (const list of lists) expect(Buffer.byteLength(JSON.stringify(list))).toBeLessThanOrEqual(8100);
     expect(split([])).toEqual([]);
   });
 });

@@ -67,10 +67,12 @@ async function until(what: string, condition: () => boolean): Promise<void> {
 
 describe("against tidings serve", { timeout: 60_000 }, () => {
   let home: Edge; // has NATS
+  let natsPort: number;
   let published = 0;
   const clients: Client[] = [];
 
   const url = ({ http }: Edge) => `ws://${http}/ws`;
+  const first = () => edge("--data", folder, "--nats-listen", `127.0.0.1:${natsPort}`, "--stream-history", "20");
   const second = () => edge("--nats", home.nats, "--drain", "3s");
 
   /** Publishes one after the other, numbered. */
@@ -105,7 +107,8 @@ describe("against tidings serve", { timeout: 60_000 }, () => {
   }
 
   beforeAll(async () => {
-    home = await edge("--data", folder, "--nats-listen", `127.0.0.1:${await freePort()}`, "--stream-history", "20");
+    natsPort = await freePort();
+    home = await first();
   });
   afterEach(() => {
     for (const client of clients.splice(0)) client.close();
@@ -151,6 +154,19 @@ describe("against tidings serve", { timeout: 60_000 }, () => {
     await complete();
     expect(new Set(states)).toEqual(new Set(["connected"]));
     expect(observed.filter(({ type }) => type == "lost")).toEqual([]);
+  });
+
+  it("NATS is killed and comes back: the edge goes on, without a gap and without a reset", async () => {
+    const other = await second();
+    const { complete, resets, observed } = await follow({ url: url(other) });
+    await publish(2);
+    home.process.kill("SIGKILL");
+    await once(home.process, "exit");
+    home = await first();
+    await publish(3);
+    await complete();
+    expect(resets).toEqual([]);
+    expect(observed.filter(({ type }) => type == "breaker")).toEqual([]);
   });
 
   it("away for longer than the history: told so, and on from there", async () => {
