@@ -189,16 +189,18 @@ class Engine extends Listeners implements LinkEvents, Verbs {
       error = new TidingsError("token_rejected");
     }
     if (link.stable) this.#attempt = 0;
-    const standby = link == this.#next;
-    if (!standby) {
-      this.#away ||= performance.now();
-      this.#current = this.#next;
+    if (link == this.#next) {
+      this.#next = undefined;
+      if (error.retryable) this.#wait(error);
+      return;
     }
+    this.#away ||= performance.now();
+    this.#current = this.#next;
     this.#next = undefined;
-    if (!standby) this.#restart();
-    if (!standby && this.#current) this.#become("connecting");
+    this.#restart();
+    if (this.#current) this.#become("connecting");
     else if (error.retryable) this.#wait(error);
-    else if (!standby) {
+    else {
       for (const room of this.#rooms.values()) room.fail(error);
       this.#leave("failed", { error });
     }
@@ -207,8 +209,9 @@ class Engine extends Listeners implements LinkEvents, Verbs {
   /** Tries again after a while. */
   #wait(error: TidingsError | undefined): void {
     const offline = isOffline();
-    this.#earliest = performance.now() + (error?.retryAfter ?? 0);
-    const retryAt = this.#again((error?.retryAfter ?? 0) + backoff(offline ? longest : this.#attempt++, this.#random));
+    const least = error?.retryAfter ?? 0;
+    this.#earliest = performance.now() + least;
+    const retryAt = this.#again(least + backoff(offline ? longest : this.#attempt++, this.#random));
     if (!this.#current) this.#become(offline ? "offline" : "waiting", { retryAt, error });
   }
 
@@ -245,7 +248,7 @@ class Engine extends Listeners implements LinkEvents, Verbs {
   }
 
   #become(state: ConnectionState, detail?: object): void {
-    this.connection = Object.freeze({ state, attempt: state == "connected" ? 0 : this.#attempt, ...detail });
+    this.connection = { state, attempt: state == "connected" ? 0 : this.#attempt, ...detail };
     this.emit("state", this.connection);
   }
 

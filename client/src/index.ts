@@ -11,7 +11,7 @@ export type * from "./catalogue.js";
 export type { ResetReason } from "./frames.js";
 export type { Observation } from "./observation.js";
 export type { Position } from "./position.js";
-export { RoomState, type Reset, type Room, type RoomOptions } from "./room.js";
+export type { Reset, Room, RoomOptions, RoomState } from "./room.js";
 export type { TokenReason, TokenRequest, TokenSource } from "./token.js";
 export {
   webSocketTransport,

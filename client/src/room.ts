@@ -6,23 +6,17 @@ import { Listeners } from "./listeners.js";
 import type { Membership } from "./membership.js";
 import type { Position } from "./position.js";
 
-/** The states of a room. */
-export const RoomState = {
-  /** Left. */
-  Idle: "idle",
-  /** Asked for, and not joined yet. */
-  Joining: "joining",
-  /** Each event comes as it happens. */
-  Live: "live",
-  /** It was joined, and what was missed meanwhile is on its way. */
-  Recovering: "recovering",
-  /** The token does not grant it. Asked for again with another token. */
-  Denied: "denied",
-  /** Given up: `error` says why. */
-  Failed: "failed",
-} as const;
-
-export type RoomState = (typeof RoomState)[keyof typeof RoomState];
+/**
+ * The states of a room:
+ *
+ * - `idle` left
+ * - `joining` asked for, and not joined yet
+ * - `live` each event comes as it happens
+ * - `recovering` it was joined, and what was missed meanwhile is on its way
+ * - `denied` the token does not grant it; asked for again with another token
+ * - `failed` given up: `error` says why
+ */
+export type RoomState = "idle" | "joining" | "live" | "recovering" | "denied" | "failed";
 
 /** Continuity could not be proved. */
 export interface Reset {

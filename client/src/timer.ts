@@ -6,7 +6,7 @@ export class Timer {
   #id: ReturnType<typeof setTimeout> | undefined;
 
   get running(): boolean {
-    return this.#id !== undefined;
+    return !!this.#id;
   }
 
   /** Does it after so many milliseconds, 11 days at most, and what was to be done before not at all. */

@@ -47,7 +47,7 @@ export function webSocketTransport(
     socket.onclose = ({ code, reason }) => events.close(code, reason);
     socket.onerror = () => {}; // close follows, and says as much
     return {
-      send: (text) => socket.readyState == 1 && socket.send(text),
+      send: (text) => socket.send(text),
       close() {
         socket.onmessage = socket.onclose = null;
         // Browsers complain about a socket that is closed while it is being opened.

@@ -12,7 +12,7 @@ describe("connecting", () => {
     expect(server.connections).toHaveLength(0);
   });
 
-  it("shows each state as another frozen object", async () => {
+  it("shows each state as another object", async () => {
     const { server, client } = start();
     const seen: Connection[] = [];
     const off = client.subscribe((connection) => seen.push(connection));
@@ -23,7 +23,6 @@ describe("connecting", () => {
       { state: "connecting", attempt: 0 },
       { state: "connected", attempt: 0, edge: "edge-1", session: "s" },
     ]);
-    expect(seen.every(Object.isFrozen)).toBe(true);
     expect(client.connection).toBe(seen[1]);
     off();
     server.last.close();

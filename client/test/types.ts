@@ -1,5 +1,5 @@
 /** What compiles and what does not, from where an application stands: checked by tsc against the built package, never run. */
-import { ConnectionState, createClient, RoomState, type Client, type Connection, type Position, type TidingsError } from "@tidings/client";
+import { ConnectionState, createClient, type Client, type Connection, type Position, type TidingsError } from "@tidings/client";
 
 declare module "@tidings/client" {
   interface EventMap {
@@ -49,7 +49,7 @@ mine.on("counted", ({ data }) => data.n.toFixed());
 mine.on("settlement_updated", () => {});
 
 const off: () => void = room.onReset(({ reason, spreadMs }) => void [reason.length, spreadMs.toFixed()]);
-room.onState((state) => state == RoomState.Live || state == "denied");
+room.onState((state) => state == "live" || state == "denied");
 const ready: Promise<Position> = room.ready();
 const error: TidingsError | undefined = room.error;
 const connection: Connection = client.connection;

@@ -1,5 +1,5 @@
 /** What compiles and what does not, from where an application with React stands: checked by tsc against the built package. */
-import { createClient, RoomState, type Client, type Connection, type Position, type TidingsError } from "@tidings/client";
+import { createClient, type Client, type Connection, type Position, type TidingsError } from "@tidings/client";
 import {
   ConnectionIndicator,
   TidingsProvider,
@@ -68,7 +68,7 @@ export function Component({ id, since }: { id: string | null; since: Position | 
         room.toUpperCase();
       },
       onReset: ({ room, reason, spreadMs }) => void [room.length, reason.length, spreadMs.toFixed()],
-      onState: (state) => state == RoomState.Live || state == "denied",
+      onState: (state) => state == "live" || state == "denied",
     },
     { since },
   );
