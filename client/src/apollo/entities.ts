@@ -23,13 +23,16 @@ export function entities(apollo: ApolloClient, stale: Set<ObservableQuery>): Cac
 
   /** Changes the fields that an entity has, or clears them when there are no changes. */
   function modify(id: string | undefined, changes?: Fields, version?: number): void {
-    const fields = (old: unknown, field: any): any => {
+    const change = (old: unknown, field: any): unknown => {
       const { fieldName, storeFieldName, readField, DELETE } = field as Field;
-      if (changes ? readField("version") > version! : fieldName == "__typename") return old;
-      if (!changes || cache.getScalarTypeForField?.(readField("__typename")!, fieldName)) return DELETE;
+      if (!changes) return fieldName == "__typename" ? old : DELETE;
+      if (version && readField("version") > version) return old;
+      if (cache.getScalarTypeForField?.(readField("__typename"), fieldName)) return DELETE;
       return changed(storeFieldName, old, changes, field);
     };
-    if (id) cache.modify({ id, fields });
+    const fields: Fields = { __proto__: null };
+    for (const name in changes) fields[name] = change;
+    cache.modify({ id: id!, fields: changes ? fields : (change as any) });
   }
 
   /** The value of a field with the changes in it, or DELETE when they do not say what it is now. */
@@ -43,10 +46,10 @@ export function entities(apollo: ApolloClient, stale: Set<ObservableQuery>): Cac
     const sample = isList ? (change.some(isObject) ? old?.[0] : {}) : old;
     if (isObject(sample) && !sample.__typename && !sample.__ref) return change; // scalars
     if (isList || !isObject(old)) return field.DELETE;
-    if (old["__ref"]) {
+    if (old.__ref) {
       const id = identify(field.readField("__typename", old), change);
-      if (id && id != old["__ref"]) return field.DELETE;
-      modify(old["__ref"], change);
+      if (id && id != old.__ref) return field.DELETE;
+      modify(old.__ref, change);
       return old;
     }
     const object: Fields = {};
@@ -61,12 +64,7 @@ export function entities(apollo: ApolloClient, stale: Set<ObservableQuery>): Cac
     batch(update) {
       cache.batch({
         update,
-        onWatchUpdated({ watcher }, { complete }) {
-          const query = watcher as ObservableQuery | undefined;
-          if (complete || !query?.refetch) return true;
-          stale.add(query);
-          return false;
-        },
+        onWatchUpdated: ({ watcher }: { watcher?: any }, { complete }) => complete || !watcher?.refetch || !stale.add(watcher),
       });
     },
     update(entity, changes, version) {
@@ -75,7 +73,7 @@ export function entities(apollo: ApolloClient, stale: Set<ObservableQuery>): Cac
       for (const [key, { __typename }] of Object.entries(cache.extract() as Fields)) if (__typename == entityType) modify(key);
     },
     doubt(name) {
-      if (name) cache.evict({ id: "ROOT_QUERY", fieldName: name });
+      if (name) cache.evict({ fieldName: name }); // of the type Query
       for (const query of apollo.getObservableQueries()) if (!name || query.queryName == name) stale.add(query);
     },
     async fetch(query) {

@@ -51,7 +51,7 @@ export function follow<Events extends object, Query>(
 
   const flush = defer(() => {
     cache.batch(() => queue.splice(0).forEach(attempt));
-    if (stale.size) fetchWithin(spreadMs);
+    if (stale.size) fetching(spreadMs, random());
   });
 
   const fetching = defer(() => {
@@ -64,13 +64,9 @@ export function follow<Events extends object, Query>(
     }
   });
 
-  function fetchWithin(ms: number): void {
-    fetching(ms, random());
-  }
-
   function doubtAll(ms: number): void {
     everything = true;
-    fetchWithin(ms);
+    fetching(ms, random());
   }
 
   function landed(): void {
@@ -81,17 +77,16 @@ export function follow<Events extends object, Query>(
   function take(effect: any): void {
     if (!effect) return;
     const { entityType, entities, queries } = effect;
-    if (entityType) {
-      if (effect.id != null) update(effect);
-    } else if (!entities && !queries) doubtAll(spreadMs);
+    if (entityType) update(effect);
+    else if (!entities && !queries) doubtAll(spreadMs);
     for (const ref of [entities].flat()) if (ref?.entityType) cache.update(ref);
     for (const name of [queries].flat()) if (name) cache.doubt(name);
   }
 
   function update(entity: EntityUpdated, again?: boolean): void {
-    const { version, changes } = entity;
-    const key = entity.entityType + entity.id;
-    if (version! < versions[key]!) return;
+    const { id, version, changes } = entity;
+    const key = entity.entityType + id;
+    if (id == null || version! < versions[key]!) return;
     if (version) versions[key] = version;
     if (isRecord(changes)) {
       cache.update(entity, changes, version);
@@ -99,28 +94,31 @@ export function follow<Events extends object, Query>(
     } else cache.update(entity);
   }
 
-  const ends = [
-    client.on(
-      "*",
-      (event, delivery) => {
-        const meaning = effects[event.type];
-        const { data } = event as { data: any };
-        if (meaning == null) return;
-        queue.push(() => [meaning.call ? meaning(event, delivery) : data && { entityType: meaning, ...data }].flat().forEach(take));
-        if (queue.length > limit) {
-          queue = [];
-          doubtAll(spreadMs);
-        }
-        flush(burst);
-      },
-      { again: true },
-    ),
-    client.onReset((reset) => {
-      versions = {};
-      doubtAll(reset.spreadMs);
-    }),
-    () => flush(-1),
-    () => fetching(-1),
-  ];
-  return { stop: () => ends.forEach((end) => end()) };
+  const endEvents = client.on(
+    "*",
+    (event, delivery) => {
+      const meaning = effects[event.type];
+      const { data } = event as { data: any };
+      if (meaning == null) return;
+      queue.push(() => [meaning.call ? meaning(event, delivery) : data && { entityType: meaning, ...data }].flat().forEach(take));
+      if (queue.length > limit) {
+        queue = [];
+        doubtAll(spreadMs);
+      }
+      flush(burst);
+    },
+    { again: true },
+  );
+  const endResets = client.onReset((reset) => {
+    versions = {};
+    doubtAll(reset.spreadMs);
+  });
+  return {
+    stop() {
+      endEvents();
+      endResets();
+      flush(Infinity);
+      fetching(Infinity);
+    },
+  };
 }

@@ -60,7 +60,7 @@ export function connectZustand<Events extends object = EventMap>(client: Client<
   return {
     stop() {
       end();
-      flush(-1);
+      flush(Infinity);
     },
   };
 }

@@ -289,6 +289,16 @@ describe("what is invalidated", () => {
   });
 });
 
+it("a query that is gone leaves nothing to be done", async () => {
+  const { api, say, unmount } = await listed();
+  say("settlement_updated", { id: "1" });
+  await pass(collected);
+  unmount();
+  await pass(10_000);
+  expect(vi.getTimerCount(), "the client's own").toBe(0);
+  expect(api.requests).toEqual([]);
+});
+
 describe("a room", () => {
   it("that lost continuity has the active queries fetched again, once, within the spread", async () => {
     const { api, reset, unmount } = await listed();
@@ -434,6 +444,18 @@ it.each([
   expect(first().population).toBe(1);
   expect(api.requests.length).toBeLessThan(5);
   expect(({} as any).x).toBeUndefined();
+});
+
+it("what is stopped while requests are under way asks for nothing after them", async () => {
+  const { api, say, stop } = await listed();
+  api.delay = 1000;
+  say("state_invalidated", { queries: ["Settlements"] });
+  await pass(collected + 500);
+  say("state_invalidated", { queries: ["Settlements"] });
+  await pass(collected);
+  stop();
+  await pass(10_000);
+  expect(api.requests).toEqual(["Settlements"]);
 });
 
 it("what is stopped does nothing any more", async () => {
