@@ -13,9 +13,9 @@ interface Field {
 type Fields = Record<string, any>;
 
 /**
- * What a change leaves incomplete (a field that was cleared, or of which is not known what it is now) is kept from its watchers, who
- * would all send a request at once, in every client; their queries go into `stale` instead. Entities are not evicted but have their
- * fields cleared: lists lose an evicted one without anyone asking what became of it.
+ * What a change leaves incomplete (a field that was cleared, or of which is not known what it is now) is kept from its watchers,
+ * who would all send a request at once, in every client; their queries go into `stale` instead. Entities are not evicted but have
+ * their fields cleared: lists lose an evicted one without anyone asking what became of it.
  */
 export function entities(apollo: ApolloClient, stale: Set<ObservableQuery>): Cache<ObservableQuery> {
   const { cache } = apollo;

@@ -33,9 +33,9 @@ export type { Effect, Effects } from "../refetch/effect.js";
  *   values, all events of a burst in one batch, without a request. The entity is the one that `cache.identify` names by
  *   `entityType` (`"Settlement"`, `"Structure"`) as `__typename`, and by the data of the event. One that is not in the cache is
  *   passed over, and so is a `version` older than what was applied, or than a number in the entity's own field `version`.
- * - Without `changes`, and for what `state_invalidated` names: the entity's fields are cleared, unseen by those who watch them, and
- *   the active queries with it are fetched again at a random moment within `spreadMs`. `queries` are names of operations, or of
- *   fields of the type Query.
+ * - Without `changes`, and for what `state_invalidated` names: the entity's fields are cleared, unseen by those who watch them,
+ *   and the active queries with it are fetched again at a random moment within `spreadMs`. `queries` are names of operations, or
+ *   of fields of the type Query.
  * - With changes that do not say enough (an entity that the cache does not know, a field with arguments, a custom scalar) the
  *   queries that show the field are fetched again likewise.
  * - On a reset, all active queries are fetched again, once, within the spread that the server gave. So they are for a

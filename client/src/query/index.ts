@@ -26,9 +26,9 @@ export type { Effect, Effects } from "../refetch/effect.js";
 /**
  * Has the data of the query client follow the rooms that the client is in, until `stop()` of what is returned is called.
  *
- * - `entity_updated`, `settlement_updated` and `structure_updated` with `changes`: the data of the queries that hold the entity takes
- *   the new values, once per query for all events of a burst, without a request. `keys` says where to look for entities, `patch`
- *   how they lie in the data. A `version` older than what was applied is passed over.
+ * - `entity_updated`, `settlement_updated` and `structure_updated` with `changes`: the data of the queries that hold the entity
+ *   takes the new values, once per query for all events of a burst, without a request. `keys` says where to look for entities,
+ *   `patch` how they lie in the data. A `version` older than what was applied is passed over.
  * - Without `changes`, and for what `state_invalidated` names: the queries are marked as stale at once, and the active ones among
  *   them fetched at a random moment within `spreadMs`. `queries` are the first elements of query keys.
  * - On a reset, all queries are marked as stale and the active ones fetched, once, at a random moment within the spread that the

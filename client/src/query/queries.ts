@@ -24,9 +24,9 @@ export interface QueryOptions<Events extends object = EventMap> extends CacheOpt
   /** How the keys of the queries begin that may hold an entity, or entities of a type. Default: `[[entityType]]`. */
   keys?: (entity: EntityRef) => readonly (readonly unknown[])[];
   /**
-   * The data of a query with the changes in it, in new objects where it changes; without `changes`, the data as it is. `undefined`:
-   * the entity is not in there. Default: the entity is the object with that `id`, by itself, in a list, or in what has no
-   * `id` of its own, such as pages; changes are merged into it.
+   * The data of a query with the changes in it, in new objects where it changes; without `changes`, the data as it is.
+   * `undefined`: the entity is not in there. Default: the entity is the object with that `id`, by itself, in a list, or in what
+   * has no `id` of its own, such as pages; changes are merged into it.
    */
   patch?: (data: unknown, entity: EntityRef, changes: Record<string, any> | undefined) => unknown;
 }
@@ -50,7 +50,8 @@ export function queries(
     },
     update(entity, changes) {
       for (const query of keys(entity).flatMap(find)) {
-        const data = entity.id == null || patch(news.get(query) ?? query.state.data, entity, changes);
+        const old = news.get(query) ?? query.state.data;
+        const data = entity.id == null || (old === undefined ? old : patch(old, entity, changes));
         if (data === undefined) continue;
         if (changes) news.set(query, data);
         else doubt(query);

@@ -6,8 +6,8 @@ import type { Delivery, TidingsEvent } from "../events.js";
 export type Effect = EntityUpdated | StateInvalidated;
 
 /**
- * Says for types of events what they mean: a function that runs inside the cache's batch, and may return nothing; or the type of the
- * entity that has changed, when the data has the form of `settlement_updated`.
+ * Says for types of events what they mean: a function that runs inside the cache's batch, and may return nothing; or the type of
+ * the entity that has changed, when the data has the form of `settlement_updated`.
  */
 export type Effects<Events extends object> = {
   readonly [Type in keyof Events & string]?:

@@ -1,4 +1,7 @@
-/** Keeps a cache true to the events of a client: without requests where it can, and where not, without all clients asking at once. */
+/**
+ * Keeps a cache true to the events of a client: without requests where it can, and where not, without all clients asking at
+ * once.
+ */
 import type { EntityRef, EntityUpdated } from "../catalogue.js";
 import type { Client } from "../client.js";
 import type { EventMap } from "../events.js";
@@ -14,13 +17,18 @@ export interface CacheOptions<Events extends object = EventMap> {
    * for that type. What it throws is reported as an uncaught error, and the other events still count.
    */
   on?: Effects<Events>;
-  /** Milliseconds over which all clients spread the requests that an event brings about. Default: 2000. A reset brings its own. */
+  /**
+   * Milliseconds over which all clients spread the requests that an event brings about. Default: 2000. A reset brings its own.
+   */
   spreadMs?: number;
   /** Numbers from 0 to below 1, for the moments of requests. Default: Math.random. */
   random?: () => number;
 }
 
-/** What `follow` needs of a cache; `Query` is whatever can be fetched again. What is in doubt goes into the set given to its maker. */
+/**
+ * What `follow` needs of a cache; `Query` is whatever can be fetched again. What is in doubt goes into the set given to its
+ * maker.
+ */
 export interface Cache<Query> {
   /** Runs what changes the cache; who watches it is told once. */
   batch(run: () => void): void;

@@ -45,18 +45,25 @@ export interface WorldTimeStore {
  * Has the store follow the world time of all rooms that the client is in, until `stop()` of what is returned is called: one
  * `setState` for all events of a burst, and none while the page is hidden. A time that cannot be read is passed over.
  */
-export function connectZustand<Events extends object = EventMap>(client: Client<Events>, store: WorldTimeStore): { stop(): void } {
+export function connectZustand<Events extends object = EventMap>(
+  client: Client<Events>,
+  store: WorldTimeStore,
+): { stop(): void } {
   let news: Record<string, WorldTime> = {};
   const flush = defer(() => {
     store.setState({ worldTimes: { ...store.getState().worldTimes, ...news } });
     news = {};
   });
-  const end = (client as Client<any> as Client<Catalogue>).on("world_time_changed", ({ data, time }, { room }) => {
-    const read = readWorldTime(data, time);
-    if (!read) return;
-    news[room] = read;
-    flush(burst);
-  }, { again: true });
+  const end = (client as Client<any> as Client<Catalogue>).on(
+    "world_time_changed",
+    ({ data, time }, { room }) => {
+      const read = readWorldTime(data, time);
+      if (!read) return;
+      news[room] = read;
+      flush(burst);
+    },
+    { again: true },
+  );
   return {
     stop() {
       end();
@@ -66,8 +73,8 @@ export function connectZustand<Events extends object = EventMap>(client: Client<
 }
 
 /**
- * The time that an API or an event gives, as a store takes it; `undefined` when it cannot be read. `at` is when it was that, unless
- * the data says so.
+ * The time that an API or an event gives, as a store takes it; `undefined` when it cannot be read. `at` is when it was that,
+ * unless the data says so.
  */
 export function readWorldTime(data: Catalogue["world_time_changed"], at: string): WorldTime | undefined {
   const time = { worldTime: Date.parse(data?.worldTime), rate: +(data?.rate ?? 0), at: Date.parse(data?.at ?? at) };

@@ -1,5 +1,13 @@
 /** A GraphQL API in memory behind a real Apollo Client, which counts the requests that reach it. */
-import { ApolloClient, ApolloLink, gql, InMemoryCache, Observable, type DocumentNode, type InMemoryCacheConfig } from "@apollo/client";
+import {
+  ApolloClient,
+  ApolloLink,
+  gql,
+  InMemoryCache,
+  Observable,
+  type DocumentNode,
+  type InMemoryCacheConfig,
+} from "@apollo/client";
 
 export const settlements = gql`
   query Settlements {

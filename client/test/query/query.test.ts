@@ -74,7 +74,8 @@ describe("an entity that changed", () => {
 
   it("is found in pages and envelopes, and not mistaken for what lies within another one", async () => {
     const { watch, say } = await application();
-    const pages = watch(["Settlement", "pages"], (population) => ({ pages: [{ items: [one(1)(population)], total: 1 }], pageParams: [0] }));
+    const page = (population: number) => ({ items: [one(1)(population)], total: 1 });
+    const pages = watch(["Settlement", "pages"], (population) => ({ pages: [page(population)], pageParams: [0] }));
     const campaign = watch(["Settlement", "of"], () => ({ id: 9, structures: [{ id: 1, population: 5 }] }));
     await pass(10);
     say("settlement_updated", { id: 1, changes: { population: 7 } });
@@ -150,10 +151,13 @@ describe("an entity that changed", () => {
     const { watch, say, api } = await application({
       on: { structure_updated: ({ data }) => ({ entityType: "Tower", id: data.id, changes: { level: 2 } }) },
       keys: ({ entityType }) => [[entityType.toLowerCase()], ["all"]],
-      patch: (data: any, { id }, changes) => (data.byId?.[id!] ? { byId: { ...data.byId, [id!]: { ...data.byId[id!], ...changes } } } : undefined),
+      patch({ byId }: any, { id }, changes) {
+        return byId?.[id!] && { byId: { ...byId, [id!]: { ...byId[id!], ...changes } } };
+      },
     });
     const all = watch(["all"], () => ({ byId: { t1: { level: 1 } } }));
     const towers = watch(["tower", 5], () => ({ byId: {} }));
+    watch(["all", "off"], () => ({ byId: {} }), { enabled: false }); // has no data
     await pass(10);
     say("structure_updated", { id: "t1" });
     await pass(10_000);
@@ -227,7 +231,8 @@ it("a room that is resumed costs no request", async () => {
   const { api, connection, server, second } = await listed();
   connection.close();
   await pass(1000);
-  server.accept().send(joined(8, { recovered: true, replay: 1 }), event(8, 7, "settlement_updated", { id: "2", changes: { population: 8 } }));
+  server.accept().send(joined(8, { recovered: true, replay: 1 }));
+  server.last.send(event(8, 7, "settlement_updated", { id: "2", changes: { population: 8 } }));
   await pass(60_000);
   expect(second.results.at(-1).population).toBe(8);
   expect(api.requests).toEqual([]);

@@ -27,7 +27,8 @@ it("10,000 clients that are told to fetch spread their requests flat over the wi
       const queryFn = () => ++counts[Math.floor(((performance.now() - started) / spreadMs) * buckets)]!;
       const unmount = new QueryObserver(queries, { queryKey: ["campaign"], queryFn }).subscribe(() => {});
       connectQuery(client as unknown as Client, queries, { random });
-      return { unmount, reset: () => resets[0]!({ room: "campaign:42", reason: "expired", spreadMs, position: { epoch: "e", seq: 1, ts: 0 } }) };
+      const reset: Reset = { room: "campaign:42", reason: "expired", spreadMs, position: { epoch: "e", seq: 1, ts: 0 } };
+      return { unmount, reset: () => resets[0]!(reset) };
     });
     started = performance.now();
     for (const { reset } of ends) reset();
