@@ -1,0 +1,4 @@
+/** A page that follows a room. */
+import { followRoom } from "./follower.js";
+
+followRoom();
