@@ -31,6 +31,8 @@ type Config struct {
 	Name string
 	// Path is where WebSockets are accepted (default /ws).
 	Path string
+	// PollPath is where polls are answered, for clients whose network blocks WebSockets (default /poll); empty: nowhere.
+	PollPath string
 	// Origins that browsers may come from, as scheme://host[:port]; none: the request's own host.
 	Origins []string
 	// Handler serves every request that is not a WebSocket upgrade; nil answers 404.
@@ -101,6 +103,7 @@ func DefaultLimits() Limits {
 func DefaultConfig() Config {
 	return Config{
 		Path:      "/ws",
+		PollPath:  "/poll",
 		Transport: TransportAuto,
 		Shards:    runtime.GOMAXPROCS(0),
 		Limits:    DefaultLimits(),
@@ -118,6 +121,9 @@ func (c Config) Validate() error {
 	}
 	if c.Path == "/" && c.Handler != nil {
 		wrong = append(wrong, errors.New("path / leaves nothing to the handler"))
+	}
+	if c.PollPath == c.Path || c.PollPath != "" && c.PollPath[0] != '/' {
+		wrong = append(wrong, fmt.Errorf("poll path %q, want one like /poll, another than that of WebSockets, or none", c.PollPath))
 	}
 	if c.Feed == nil || c.Verifier == nil {
 		wrong = append(wrong, errors.New("feed and verifier are required"))

@@ -186,6 +186,9 @@ func (e *Edge) waitEmpty(d time.Duration, hurry, failed <-chan struct{}) {
 func (e *Edge) webServer(requests *sync.WaitGroup) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle(e.cfg.Path, e.acceptor)
+	if e.cfg.PollPath != "" {
+		mux.HandleFunc(e.cfg.PollPath, e.servePoll)
+	}
 	if e.cfg.Handler != nil {
 		mux.Handle("/", e.cfg.Handler)
 	}
@@ -193,7 +196,7 @@ func (e *Edge) webServer(requests *sync.WaitGroup) *http.Server {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			requests.Add(1) // beside its connection, which an upgrade takes away
 			defer requests.Done()
-			if from, _ := netip.ParseAddrPort(r.RemoteAddr); e.admission.addressOver(from.Addr().Unmap()) {
+			if r.URL.Path != e.cfg.PollPath && e.addressOver(r) { // a poll says so itself, in its own way
 				e.refuseAddress(w)
 				return
 			}
@@ -216,6 +219,12 @@ func (e *Edge) webServer(requests *sync.WaitGroup) *http.Server {
 		IdleTimeout:       time.Minute,
 		ErrorLog:          slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
 	}
+}
+
+// addressOver reports whether the address of a plain request has more connections than its share.
+func (e *Edge) addressOver(r *http.Request) bool {
+	from, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return e.admission.addressOver(from.Addr().Unmap())
 }
 
 // refuseAddress answers a plain request of an address that has its share of connections, and ends this one.
@@ -275,18 +284,23 @@ func (e *Edge) deliverDescriptor(fd int, early []byte, r *upgrade.Request) {
 
 func (e *Edge) newSession(r *upgrade.Request) *session {
 	c := &session{
-		shard:    e.shards[e.next.Add(1)%uint32(len(e.shards))], //nolint:gosec // a handful of shards
 		reader:   frames.NewReader(e.cfg.Limits.Message, r.Deflate),
 		deflate:  r.Deflate,
 		address:  r.RemoteAddr,
 		admitted: e.admission.enterAddress(r.RemoteAddr),
 	}
 	c.preset, _ = r.Value.(*authz.Principal)
-	e.open.Add(1)
 	e.metrics.opened.Inc()
+	e.enter(c)
+	return c
+}
+
+// enter gives a session its shard.
+func (e *Edge) enter(c *session) {
+	c.shard = e.shards[e.next.Add(1)%uint32(len(e.shards))] //nolint:gosec // a handful of shards
+	e.open.Add(1)
 	e.metrics.connections.Inc()
 	c.seen.Store(e.ticks())
-	return c
 }
 
 // left is called by a shard for every session it forgets.

@@ -20,6 +20,7 @@ type metrics struct {
 	deliveries  prometheus.Counter
 	bytes       prometheus.Counter
 	lags        prometheus.Counter
+	polls       *prometheus.CounterVec
 	queued      prometheus.GaugeFunc
 }
 
@@ -32,7 +33,7 @@ func newMetrics(reg prometheus.Registerer, queued func() float64) *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name(n), Help: help}, []string{label})
 	}
 	m := &metrics{
-		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: name("connections"), Help: "Open WebSocket connections."}),
+		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: name("connections"), Help: "Open WebSocket connections, and polls that are being answered."}),
 		opened:      counter("connections_opened_total", "WebSocket connections that completed their handshake."),
 		closed:      vec("connections_closed_total", "Connections that ended, by close code; gone: without a close frame.", "code"),
 		refused:     vec("handshakes_refused_total", "Connections refused before the upgrade, by reason.", "reason"),
@@ -42,6 +43,7 @@ func newMetrics(reg prometheus.Registerer, queued func() float64) *metrics {
 		deliveries:  counter("deliveries_total", "Events handed to sockets, counted once per receiver."),
 		bytes:       counter("delivered_bytes_total", "Bytes of those events, with their frame headers."),
 		lags:        counter("lags_total", "Times a client fell so far behind in a room that it reads on from the log."),
+		polls:       vec("polls_total", "Polls by the HTTP status of their answer; 0: the client left before it.", "status"),
 		queued: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: name("queued_bytes"), Help: "Bytes queued for slow clients.",
 		}, queued),
@@ -54,7 +56,7 @@ func newMetrics(reg prometheus.Registerer, queued func() float64) *metrics {
 	}
 	if reg != nil {
 		reg.MustRegister(m.connections, m.opened, m.closed, m.refused, m.tokens, m.joins, m.denied,
-			m.deliveries, m.bytes, m.lags, m.queued)
+			m.deliveries, m.bytes, m.lags, m.polls, m.queued)
 	}
 	return m
 }

@@ -175,7 +175,9 @@ func (s *session) close(code wire.Code, reason string) {
 		return
 	}
 	s.debug("closing", slog.Int("code", int(code)), slog.String("reason", reason))
-	s.shard.edge.metrics.closed.WithLabelValues(codeLabel(code)).Inc()
+	if !s.poll {
+		s.shard.edge.metrics.closed.WithLabelValues(codeLabel(code)).Inc()
+	}
 	s.leaveAll()
 	if s.backlog != nil {
 		s.queue(-s.backlog.shed(nil))

@@ -41,6 +41,7 @@ type session struct {
 	admitted  bool  // in admission's addresses
 	counted   bool  // in admission's users
 	deflate   bool  // takes compressed frames; never changed
+	poll      bool  // of a poll, which its HTTP connection counts for its address; never changed
 	index     int32 // in the shard's sessions
 	asked     int32 // joins that the mesh has not answered, also for those who left meanwhile
 	address   netip.Addr

@@ -212,7 +212,7 @@ func (s *shard) open(c *session) {
 	switch limits := &s.edge.cfg.Limits; {
 	case s.closing:
 		c.close(wire.CodeDraining, "")
-	case !c.admitted: // many came at once, and had passed the check before the upgrade
+	case !c.admitted && !c.poll: // many came at once, and had passed the check before the upgrade
 		c.close(wire.CodeLimit, limitReason("connections per address", limits.PerAddress))
 	default:
 		s.schedule(c)
@@ -224,7 +224,7 @@ func (s *shard) forget(c *session) {
 	if c.state == stateGone {
 		return
 	}
-	if c.state != stateClosing {
+	if c.state != stateClosing && !c.poll {
 		s.edge.metrics.closed.WithLabelValues("gone").Inc()
 	}
 	c.leaveAll()

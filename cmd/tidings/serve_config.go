@@ -17,6 +17,7 @@ type ServeConfig struct {
 	TLSCert     string        `group:"Listening" name:"tls-cert" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key, --http speaks TLS."`
 	TLSKey      string        `group:"Listening" name:"tls-key" placeholder:"FILE" help:"Private key of --tls-cert in PEM."`
 	Origin      []string      `group:"Listening" sep:"none" placeholder:"ORIGIN" help:"Web origin that may connect, as scheme://host[:port]; repeatable. Without any, pages of the same host may."`
+	Poll        bool          `group:"Listening" default:"true" help:"Answer polls at /poll as well, for clients whose network blocks WebSockets. One is parked for --ping at most."`
 	EdgeName    string        `group:"Listening" placeholder:"NAME" help:"Name of this server among the others, 1 to 64 of A-Z a-z 0-9 _ -; must differ on every server. Default: host name and a random part."`
 	Transport   string        `group:"Listening" default:"auto" enum:"auto,epoll,portable" help:"How sockets are driven: epoll (Linux without TLS), portable (one goroutine each), or auto for the better one that works."`
 	DeflateFrom bytesize.Size `group:"Listening" default:"0B" placeholder:"SIZE" help:"Agree to compression (permessage-deflate) and compress events from this size on, once for all receivers; 0B for neither. 512B is a good start."`

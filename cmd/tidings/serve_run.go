@@ -187,6 +187,9 @@ func (c *ServeConfig) edge() edge.Config {
 	cfg.Transport = edge.Transport(c.Transport)
 	cfg.TLS = c.TLSCert != ""
 	cfg.Drain = c.Drain
+	if !c.Poll {
+		cfg.PollPath = ""
+	}
 	cfg.DeflateFrom = int(c.DeflateFrom)
 	l := &cfg.Limits
 	l.Message = int(c.MaxMessage)

@@ -37,6 +37,18 @@ func serverHeaderSize(frame []byte) int {
 	}
 }
 
+// Cut cuts the first frame off frames that were built by this package and not compressed.
+func Cut(b []byte) (op ws.OpCode, payload, rest []byte) {
+	size, length := serverHeaderSize(b), int(b[1])
+	switch size {
+	case 4:
+		length = int(binary.BigEndian.Uint16(b[2:]))
+	case 10:
+		length = int(binary.BigEndian.Uint64(b[2:])) //nolint:gosec // it was built from an int
+	}
+	return ws.OpCode(b[0] & opCodeBits), b[size : size+length], b[size+length:]
+}
+
 // AppendTextHeader appends the header of an unfragmented text frame whose n
 // payload bytes the caller appends next.
 func AppendTextHeader(dst []byte, n int) []byte {

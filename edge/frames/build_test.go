@@ -75,3 +75,23 @@ func TestAppendClose_CutsTheReasonBetweenCharacters(t *testing.T) {
 	_, body := parse(t, frames.AppendClose(nil, ws.StatusNoStatusRcvd, "ignored"))
 	assert.Empty(t, body)
 }
+
+func TestCut_TakesFramesApartAsTheyWereBuilt(t *testing.T) {
+	var all []byte
+	sizes := []int{0, 1, 125, 126, 127, 65535, 65536, 70000}
+	for _, n := range sizes {
+		all = frames.AppendText(all, bytes.Repeat([]byte{'x'}, n))
+	}
+	all = frames.AppendClose(all, 4503, "draining")
+	for _, n := range sizes {
+		var op ws.OpCode
+		var payload []byte
+		op, payload, all = frames.Cut(all)
+		assert.Equal(t, ws.OpText, op)
+		assert.Equal(t, strings.Repeat("x", n), string(payload))
+	}
+	op, payload, rest := frames.Cut(all)
+	assert.Equal(t, ws.OpClose, op)
+	assert.Equal(t, "draining", string(payload[2:]))
+	assert.Empty(t, rest)
+}

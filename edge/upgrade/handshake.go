@@ -57,15 +57,10 @@ func (a *Acceptor) examine(h *head, remote netip.Addr) (*Request, *Refusal) {
 	}
 	if h.has(fieldOrigin) {
 		request.Origin = string(h.values[fieldOrigin])
-		if !a.origins.allows(request.Origin, host) {
-			return nil, refuseOrigin
-		}
 	}
-	token, ok := bearer(h.values[fieldAuthorization])
-	if !ok {
-		return nil, refuseToken
+	if refusal := a.identify(request, host, h.has(fieldOrigin), h.values[fieldAuthorization]); refusal != nil {
+		return nil, refusal
 	}
-	request.Token = string(token)
 	// Offers that are spread over several headers, which no client does, are declined.
 	if a.cfg.Deflate && h.has(fieldExtensions) && h.twice&(1<<fieldExtensions) == 0 {
 		if request.Deflate, ok = offersDeflate(h.values[fieldExtensions]); !ok {
@@ -73,6 +68,19 @@ func (a *Acceptor) examine(h *head, remote netip.Addr) (*Request, *Refusal) {
 		}
 	}
 	return request, nil
+}
+
+// identify says who a request comes from: whether its page, if it is from one, may connect, and with which token.
+func (a *Acceptor) identify(request *Request, host hostPort, fromPage bool, authorization []byte) *Refusal {
+	if fromPage && !a.origins.allows(request.Origin, host) {
+		return refuseOrigin
+	}
+	token, ok := bearer(authorization)
+	if !ok {
+		return refuseToken
+	}
+	request.Token = string(token)
+	return nil
 }
 
 // plainTarget reports whether a target has only characters that need no second

@@ -166,6 +166,27 @@ func (a *Acceptor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.deliver(ctx, conn, &h, request, raw, early(append(ahead, unread...)))
 }
 
+// Examine makes a Request of a plain request, of whatever path, by the rules that a handshake is under: where it may come
+// from, and how it shows a token. Nothing is counted or logged. Of a page that is refused nothing else is told.
+func (a *Acceptor) Examine(r *http.Request) (*Request, *Refusal) {
+	origins, authorization := r.Header.Values("Origin"), r.Header.Values("Authorization")
+	if len(origins) > 1 || len(authorization) > 1 {
+		return nil, refuseDuplicate
+	}
+	host, ok := parseHostPort(r.Host)
+	if !ok {
+		return nil, refuseHost
+	}
+	addr, _ := netip.ParseAddrPort(r.RemoteAddr) // invalid if not TCP, as documented
+	request := &Request{
+		Path: r.URL.Path, Host: r.Host, Origin: r.Header.Get("Origin"), RemoteAddr: addr.Addr().Unmap(),
+	}
+	if refusal := a.identify(request, host, len(origins) > 0, []byte(r.Header.Get("Authorization"))); refusal != nil {
+		return nil, refusal
+	}
+	return request, nil
+}
+
 // remoteAddr is the net.Addr of a Request.RemoteAddr.
 type remoteAddr string
 

@@ -177,6 +177,21 @@ func DecodeClient(b []byte) (ClientFrame, error) {
 	return f, nil
 }
 
+// DecodeRooms reads the list of rooms of a poll: what hello has as its rooms. An empty list is one.
+func DecodeRooms(b []byte) ([]RoomRef, error) {
+	b = afterSpace(b)
+	switch {
+	case len(b) == 0:
+		return nil, &FrameError{"rooms is missing"}
+	case !json.Valid(b):
+		var none json.RawMessage
+		return nil, &FrameError{"rooms: " + json.Unmarshal(b, &none).Error()}
+	case isNull(b):
+		return nil, &FrameError{"rooms is null, want an array"}
+	}
+	return roomsOf(b)
+}
+
 func (f *ClientFrame) member(name, value []byte) (err error) {
 	switch string(name) {
 	case "op":

@@ -269,3 +269,24 @@ func FuzzPosition(f *testing.F) {
 		require.Equal(t, p, again)
 	})
 }
+
+func TestDecodeRooms_IsWhatHelloHas(t *testing.T) {
+	for _, list := range []string{
+		`[]`, ` ["k:1"] `, `["k:1",{"room":"k:2","since":null}]`, `[{"room":"k:1","since":{"epoch":"e","seq":7,"id":"x","ts":9}}]`, `[null]`,
+	} {
+		hello, err := wire.DecodeClient([]byte(`{"op":"hello","rooms":` + list + `}`))
+		require.NoError(t, err)
+		rooms, err := wire.DecodeRooms([]byte(list))
+		require.NoError(t, err)
+		assert.Equal(t, hello.Rooms, rooms, list)
+	}
+	for list, want := range map[string]string{
+		"": "rooms is missing", " ": "rooms is missing", "null": "rooms is null", `{}`: "rooms is an object", `"k:1"`: "rooms is a string",
+		"[": "rooms: unexpected end", `[],"op":"join"`: "rooms: invalid character", `[[]]`: "an element is an array", `[{"room":7}]`: "room is a number",
+	} {
+		_, err := wire.DecodeRooms([]byte(list))
+		var bad *wire.FrameError
+		require.ErrorAs(t, err, &bad, list)
+		assert.Contains(t, bad.Reason, want, list)
+	}
+}

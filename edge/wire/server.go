@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -113,6 +114,15 @@ func appendPosition(dst []byte, p continuity.Position) []byte {
 	dst = strconv.AppendInt(append(dst, `,"ts":`...), p.TS, 10)
 	return append(dst, '}')
 }
+
+// Silent reports whether the payload of a frame of this package says only that the client is welcome, or that it missed
+// nothing in a room.
+func Silent(payload []byte) bool {
+	return bytes.HasPrefix(payload, []byte(`{"op":"welcome"`)) || bytes.HasSuffix(payload, []byte(`,"recovered":true,"replay":0}`))
+}
+
+// IsEvent reports whether the payload of a frame of this package is an event.
+func IsEvent(payload []byte) bool { return bytes.HasPrefix(payload, []byte(`{"op":"event"`)) }
 
 // AppendDenied appends a denied frame.
 func AppendDenied(dst []byte, room, code string, retryable bool, message string) []byte {
