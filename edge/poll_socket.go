@@ -23,6 +23,7 @@ type pollSocket struct {
 	event  bool     // an event is among them
 	news   bool     // more is among them than that the client is welcome and missed nothing
 	full   bool     // more came than it takes, and was left to the next poll
+	due    bool     // it was parked for as long as it may be
 	closed *refusal // the session was closed
 	over   bool     // taken, or given up
 }
@@ -72,6 +73,12 @@ func (p *pollSocket) write(b []byte) (int, error) {
 		p.closed = &refusal{code: binary.BigEndian.Uint16(payload), reason: string(payload[2:])}
 		p.ring()
 		return len(b), nil
+	case wire.IsPing(payload):
+		p.due = true
+		if p.session.joining() {
+			p.ring()
+			return len(b), nil // it says of all rooms that nothing was missed, and of some that is not known
+		}
 	case wire.IsEvent(payload):
 		p.event, p.news = true, true
 	case !wire.Silent(payload):
@@ -119,7 +126,7 @@ func (p *pollSocket) take() (payloads [][]byte, refused *refusal, complete bool)
 	switch {
 	case p.closed != nil && !p.news:
 		refused = p.closed
-	case p.closed == nil && !p.full && (!p.news || s.joining()):
+	case p.closed == nil && !p.full && !p.due && (!p.news || s.joining()):
 		return nil, nil, false
 	}
 	p.over = true

@@ -287,6 +287,18 @@ func TestPoll_AQuietOneIsAnsweredWithAYoungerPosition(t *testing.T) {
 	})
 }
 
+// While NATS is away nobody knows what a room has. Then no ping says that there is nothing.
+func TestPoll_WhatCannotBeAnsweredIsLeftOut(t *testing.T) {
+	w := newWorld(t)
+	n := w.start(t, func(s *settings) { s.edge.Limits.Ping = time.Second })
+	r := room(t)
+	c := n.first(t, r)
+	n.await(t, 0, "tidings_mesh_rooms")
+	w.nats.Stop()
+	a := n.pollAs(t, token(t, r.String()), append(c.refs(), wire.RoomRef{Room: "no room"})...)
+	assert.Equal(t, []wire.Op{wire.OpWelcome, wire.OpDenied}, a.ops())
+}
+
 func TestPoll_NothingIsMissingOverManyPollsAtTwoEdges(t *testing.T) {
 	eachTransport(t, func(t *testing.T, w *world) {
 		const events = 300

@@ -121,6 +121,9 @@ func Silent(payload []byte) bool {
 	return bytes.HasPrefix(payload, []byte(`{"op":"welcome"`)) || bytes.HasSuffix(payload, []byte(`,"recovered":true,"replay":0}`))
 }
 
+// IsPing reports whether the payload of a frame of this package is a ping.
+func IsPing(payload []byte) bool { return bytes.HasPrefix(payload, []byte(`{"op":"ping"`)) }
+
 // IsEvent reports whether the payload of a frame of this package is an event.
 func IsEvent(payload []byte) bool { return bytes.HasPrefix(payload, []byte(`{"op":"event"`)) }
 

@@ -202,6 +202,7 @@ func TestSilent_FramesSayNothingNew(t *testing.T) {
 		want := c.want.Op == wire.OpWelcome || c.want.Op == wire.OpJoined && c.want.Recovered != nil && *c.want.Recovered && c.want.Replay == 0
 		assert.Equal(t, want, wire.Silent(c.frame), c.name)
 		assert.Equal(t, c.want.Op == wire.OpEvent, wire.IsEvent(c.frame), c.name)
+		assert.Equal(t, c.want.Op == wire.OpPing, wire.IsPing(c.frame), c.name)
 	}
 	spoof := wire.AppendEvent(nil, "k:1", 1, 0, 0, []byte(`{"a":{"b":1,"recovered":true,"replay":0}}`))
 	assert.False(t, wire.Silent(spoof))
