@@ -1,0 +1,84 @@
+/** Polling where WebSockets do not get through, and for no longer than that. */
+import { webSocketTransport, type Transport, type TransportConnection } from "../transport.js";
+import { pollTransport, type PollOptions } from "./polling.js";
+
+/** Options of the fallback. */
+export interface PollingOptions extends PollOptions {
+  /** What is tried first, and again from time to time. Default: the browser's WebSocket. */
+  webSocket?: Transport;
+}
+
+const enough = 2; // WebSockets in a row that failed
+const interval = 24_000; // ms from one try of a WebSocket to the next, and up to half as much again
+
+/**
+ * A transport that opens WebSockets, and polls after two of them in a row have failed, provided that polls get through. While it
+ * polls, it tries a WebSocket every half minute; once one opens, the client moves over as from an edge that is drained, so
+ * that nothing is to be seen. One for each client: it remembers what failed.
+ */
+export function withPolling({ webSocket = webSocketTransport(), ...options }: PollingOptions = {}): Transport {
+  const poll = pollTransport(options);
+  let failed = 0; // WebSockets in a row
+
+  return (url, events) => {
+    let polling = failed >= enough;
+    let heard = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let trial: TransportConnection | undefined;
+    let connection: TransportConnection;
+
+    const watched = {
+      ...events,
+      message(text: string) {
+        heard = true;
+        if (!polling) failed = 0;
+        events.message(text);
+      },
+      close(code: number, reason: string) {
+        over(code < 4000); // an edge that says why has been reached
+        events.close(code, reason);
+      },
+    };
+
+    /** Learns from how it ended. */
+    function over(silent: boolean): void {
+      clearTimeout(timer);
+      trial?.close();
+      if (heard) return;
+      if (polling) failed = 0; // it is not the WebSocket that does not get through
+      else if (silent) failed++;
+    }
+
+    /** Tries a WebSocket after a while, and again after another. */
+    function retry(): void {
+      timer = setTimeout(() => {
+        retry();
+        trial?.close();
+        trial = webSocket(url, {
+          open() {
+            trial!.close();
+            failed = 0;
+            events.message('{"op":"drain","within":0}');
+          },
+          message() {},
+          close() {},
+        });
+      }, interval * (1 + Math.random() / 2));
+    }
+
+    try {
+      connection = (polling ? poll : webSocket)(url, watched);
+      if (polling) retry();
+    } catch {
+      polling = true; // there are no WebSockets here
+      connection = poll(url, watched);
+    }
+    return {
+      ...connection,
+      close() {
+        over(true); // given up before a word was heard, it has failed
+        connection.close();
+      },
+    };
+  };
+}
