@@ -56,7 +56,7 @@ export class FakeConnection {
   }
 
   welcome(ttl = 3600, edge = "edge-1"): void {
-    this.send({ op: "welcome", session: "s", edge, ttl, ping: 25 });
+    this.send(welcome(ttl, edge));
   }
 
   send(...frames: ServerFrame[]): void {
@@ -77,6 +77,10 @@ export class FakeConnection {
 
 export function position(seq: number, epoch = "e"): Position {
   return { epoch, seq, id: `evt-${seq}`, ts: 1000 + seq };
+}
+
+export function welcome(ttl = 3600, edge = "edge-1"): ServerFrame {
+  return { op: "welcome", session: "s", edge, ttl, ping: 25 };
 }
 
 export function joined(seq: number, more: object = {}, name = room): ServerFrame {

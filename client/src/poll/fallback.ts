@@ -22,7 +22,7 @@ export function withPolling({ webSocket = webSocketTransport(), ...options }: Po
 
   return (url, events) => {
     let polling = failed >= enough;
-    let heard = false;
+    let judged = false; // whether it gets through is known
     let timer: ReturnType<typeof setTimeout> | undefined;
     let trial: TransportConnection | undefined;
     let connection: TransportConnection;
@@ -30,7 +30,7 @@ export function withPolling({ webSocket = webSocketTransport(), ...options }: Po
     const watched = {
       ...events,
       message(text: string) {
-        heard = true;
+        judged = true;
         if (!polling) failed = 0;
         events.message(text);
       },
@@ -44,7 +44,8 @@ export function withPolling({ webSocket = webSocketTransport(), ...options }: Po
     function over(silent: boolean): void {
       clearTimeout(timer);
       trial?.close();
-      if (heard) return;
+      if (judged) return;
+      judged = true;
       if (polling) failed = 0; // it is not the WebSocket that does not get through
       else if (silent) failed++;
     }
