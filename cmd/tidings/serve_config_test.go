@@ -58,3 +58,14 @@ var otherLimits = []string{
 	"--max-rooms=256", "--join-rate=200", "--join-burst=1000", "--max-per-user=64", "--max-per-address=2000", "--client-buffer=512KiB",
 	"--total-buffer=512MiB", "--slow-timeout=1m", "--ping=50s", "--pong-timeout=20s",
 }
+
+func TestServeConfig_PollsAreAnsweredUnlessSwitchedOff(t *testing.T) {
+	assert.Equal(t, "/poll", (&ServeConfig{Poll: true}).edge().PollPath)
+	assert.Empty(t, (&ServeConfig{}).edge().PollPath)
+	got := run(t, nil, "config", "print", "--dev")
+	assert.Regexp(t, `(?m)^poll: true`, got.stdout)
+	got = run(t, []string{"TIDINGS_POLL=false"}, "config", "print", "--dev")
+	assert.Regexp(t, `(?m)^poll: false`, got.stdout)
+	got = run(t, nil, "config", "print", "--dev", "--poll=false")
+	assert.Regexp(t, `(?m)^poll: false`, got.stdout)
+}
