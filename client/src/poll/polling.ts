@@ -56,13 +56,12 @@ export function pollTransport({ url = pollUrl }: PollOptions = {}): Transport {
         const answer = await response.json();
         if (signal.aborted) return;
         if (answer[0]?.op == "welcome") take(answer, asked);
-        else if (answer.code == 4503 && expected != "welcome") leave();
-        else if (answer.code >= 4000) end(answer.code, answer.reason);
+        else if (answer.code >= 4000) (answer.code == 4503 ? leave : end)(answer.code, answer.reason);
         else throw response.status;
         if (!signal.aborted && !leaving) next();
       } catch (error) {
         if (signal.aborted) return;
-        if (asked.has(now) || performance.now() - began < parked) end(1006, `${error}`);
+        if (asked.has(now) || performance.now() - began < parked) leave(1006, `${error}`);
         else hurry();
       }
     };
@@ -80,7 +79,7 @@ export function pollTransport({ url = pollUrl }: PollOptions = {}): Transport {
             leaving = 0;
             continue;
           case "drain":
-            leave();
+            leave(4503, "");
             continue;
           case "ping":
             for (const ref of asked.values()) ref.since = { ...ref.since!, ts: frame.ts };
@@ -100,9 +99,9 @@ export function pollTransport({ url = pollUrl }: PollOptions = {}): Transport {
       }
     };
 
-    /** The edge goes: the client is asked to move. Should it stay, the edge is tried once more. */
-    const leave = (): void => {
-      if (leaving) return end(4503, "");
+    /** The edge goes, or has gone: the client is asked to move. Should it stay, the edge is tried once more. */
+    const leave = (code: number, reason: string): void => {
+      if (leaving || expected == "welcome") return end(code, reason);
       leaving = setTimeout(next, respite);
       tell({ op: "drain", within: 0 });
     };

@@ -183,8 +183,27 @@ describe("a client that polls", () => {
     await pass(20_000);
     await server.last().fail();
     await server.last().fail();
-    expect(observed.at(-1)).toMatchObject({ type: "lost", error: { code: "lost" } });
+    await pass();
+    await server.last().fail(); // nor does another one answer
+    expect(states).toEqual([]);
+    while (!states.length) {
+      await pass(100);
+      if (!server.last().aborted) await server.last().fail();
+    }
     expect(states).toContain("waiting");
+    expect(observed.at(-1)).toMatchObject({ type: "lost", error: { code: "lost" } });
+  });
+
+  it("moves to another edge, with nothing to be seen, when one is gone", async () => {
+    const { server, states, seqs } = await polling();
+    await pass(10_000);
+    await server.last().fail();
+    await server.last().fail();
+    await pass();
+    await server.last().answer(joined(9, { recovered: true, replay: 1 }), event(9, 7), soon);
+    expect(seqs).toEqual([9]);
+    await pass(5_000);
+    expect(new Set(states)).toEqual(new Set(["connected"]));
   });
 
   it.each([
@@ -208,12 +227,16 @@ describe("a client that polls", () => {
     expect(client.connection.state).toBe("connected");
   });
 
-  it("takes frames that make no sense for the end of the connection", async () => {
+  it("does not take frames that make no sense, and asks again from where it was", async () => {
     for (const frame of [{ op: "joined", room }, { op: "event", room, seq: 9 }, { op: "joined", room: "campaign:1", position: position(1) }, null]) {
-      const { server, observed, client } = await polling();
+      const { server, client, seqs } = await polling();
+      const { length } = server.polls;
       await server.last().answer(frame as never);
-      expect(client.connection.state).not.toBe("connected");
-      expect(observed.at(-1)!.type).toBe("lost");
+      while (server.polls.length == length) await pass(100);
+      expect(server.last().rooms).toEqual([ref(room, position(7)), now]);
+      await server.last().answer(joined(9, { recovered: true, replay: 1 }), event(9, 7), soon);
+      expect(seqs).toEqual([9]);
+      expect(client.connection.state).toBe("connected");
       client.close();
     }
   });
