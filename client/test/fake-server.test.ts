@@ -10,9 +10,11 @@ describe("the fake server", () => {
   withFakeTime();
   afterEach(() => clients.splice(0).forEach((client) => client.close())); // runs before that of withFakeTime
 
-  const made = (options: Partial<ClientOptions>, client = createClient({ url: "ws://edge/ws", token: () => "token", random: () => 0, ...options })) => (
-    clients.push(client), client
-  );
+  function made(options: Partial<ClientOptions>): Client {
+    const client = createClient({ url: "ws://edge/ws", token: () => "token", random: () => 0, ...options });
+    clients.push(client);
+    return client;
+  }
 
   /** A server and a client in one room, and what its handlers have got. */
   async function live(options?: FakeServerOptions, more: Partial<ClientOptions> = {}) {
@@ -262,7 +264,8 @@ describe("the fake server", () => {
   });
 
   it("closes a connection that breaks the protocol", async () => {
-    for (const text of ['{"op":"join","rooms":["campaign:42"]}', '{"op":"nonsense"}', "no JSON", '{"op":"hello","token":"t","rooms":{}}']) {
+    const bad = ['{"op":"join","rooms":["campaign:42"]}', '{"op":"nonsense"}', "no JSON", '{"op":"hello","rooms":{}}'];
+    for (const text of bad) {
       const close = vi.fn();
       const connection = createFakeServer().transport("ws://edge/ws", { open: () => connection.send(text), message() {}, close });
       await pass();
@@ -274,7 +277,9 @@ describe("the fake server", () => {
 
   it("is used with names and types that can be", () => {
     const server = createFakeServer();
-    expect(() => server.deliver("campaign", "settlement_updated", { id: "1" })).toThrow('"campaign" is no room: write kind:id, such as campaign:42');
+    expect(() => server.deliver("campaign", "settlement_updated", { id: "1" })).toThrow(
+      '"campaign" is no room: write kind:id, such as campaign:42',
+    );
     expect(() => server.deny("Campaign:42")).toThrow("is no room");
     expect(() => createFakeServer<any>().deliver(room, "", {})).toThrow("an event needs a type");
     // @ts-expect-error a misspelt event

@@ -12,7 +12,7 @@ export interface FakeServerOptions {
   readonly history?: number;
   /** Seconds that a token is good for; a client asks for another one after 70 to 80 % of them. Default: 3600 for each. */
   readonly ttl?: number | ((token: string) => number);
-  /** The time over which resets ask clients to spread their requests, in milliseconds. Default: 0, where an edge says 500 or more. */
+  /** Milliseconds over which a reset asks clients to spread their requests. Default: 0, where an edge says 500 or more. */
   readonly spreadMs?: number;
 }
 
@@ -45,7 +45,7 @@ export class FakeServer<Events extends object = EventMap> {
     this.#options = { history, ttl, spreadMs };
   }
 
-  /** What `createClient` takes as its `transport`. Any number of clients may have it; each address is an edge of the same mesh. */
+  /** What `createClient` takes as its `transport`, for any number of clients. Each address is an edge of the same mesh. */
   readonly transport: Transport = (url, events) => {
     const { ttl, spreadMs } = this.#options;
     const session = new Session(`session-${this.#heard.length + 1}`, url, events, {
@@ -108,12 +108,12 @@ export class FakeServer<Events extends object = EventMap> {
     for (const session of this.#sessions) session.end(code, reason);
   }
 
-  /** Turns all connections there are into black holes: nothing arrives any more, and nobody is told. A client notices after 35 s. */
+  /** Turns all connections there are into black holes: nothing arrives, and nobody is told. A client notices after 35 s. */
   silence(): void {
     for (const session of this.#sessions) session.silent = true;
   }
 
-  /** Asks all clients to move to another connection, and closes theirs after `within` milliseconds. Nothing of it is to be seen. */
+  /** Asks all clients to move to another connection, and closes this one after `within` milliseconds. Nothing is to be seen. */
   drain(within = 1000): void {
     for (const session of this.#sessions) session.drain(within);
   }
@@ -127,7 +127,12 @@ export class FakeServer<Events extends object = EventMap> {
   // ---- rooms
 
   /** Delivers an event to the room, and to who comes back to it later. Returns the room's position with it. */
-  deliver<Type extends keyof Events & string>(room: string, type: Type, data: Events[Type], attributes?: EventAttributes): Position {
+  deliver<Type extends keyof Events & string>(
+    room: string,
+    type: Type,
+    data: Events[Type],
+    attributes?: EventAttributes,
+  ): Position {
     const members = this.#members(room);
     const frame = this.#store(room, type, data, attributes);
     for (const session of members) session.event(frame);
@@ -138,7 +143,12 @@ export class FakeServer<Events extends object = EventMap> {
    * Loses an event on its way: it is stored and reaches nobody. A client notices by the next event of the room that it gets,
    * or when it comes back, and has it replayed.
    */
-  gap<Type extends keyof Events & string>(room: string, type: Type, data: Events[Type], attributes?: EventAttributes): Position {
+  gap<Type extends keyof Events & string>(
+    room: string,
+    type: Type,
+    data: Events[Type],
+    attributes?: EventAttributes,
+  ): Position {
     this.#store(room, type, data, attributes);
     return this.position(room);
   }

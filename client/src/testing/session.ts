@@ -154,7 +154,7 @@ export class Session implements FakeConnection, TransportConnection {
   #take(frame: ClientFrame): void {
     const { op } = frame;
     if (op == "pong") return;
-    if ((op == "hello") == (this.#state == "welcomed")) return this.end(4400, `${op} ${op == "hello" ? "again" : "before hello"}`);
+    if ((op == "hello") == (this.#state == "welcomed")) return this.end(4400, `unexpected ${op}`);
     if (op == "hello" || op == "token") {
       this.token = frame.token;
       if (!this.rules.accepts(frame.token)) return this.end(4401, "token rejected");
