@@ -47,6 +47,7 @@ export interface EventFrame {
   event: TidingsEvent;
 }
 
+/** What an edge sends. */
 export type ServerFrame =
   | WelcomeFrame
   | JoinedFrame
@@ -57,12 +58,14 @@ export type ServerFrame =
   | { op: "drain"; within: number }
   | { op: "ping"; ts: number };
 
+/** A room to join, and the position to read on from. */
 export interface RoomRef {
   room: string;
   /** Absent or undefined: from now on. */
   since?: Position | undefined;
 }
 
+/** What a client sends. */
 export type ClientFrame =
   | { op: "hello"; token: string; rooms: RoomRef[] }
   | { op: "join" | "leave"; rooms: (RoomRef | string)[] }

@@ -56,6 +56,7 @@ export interface Room<Events extends object> {
   on(type: "*", handler: EventHandler): () => void;
   /** Continuity was lost: the one place where a program fetches the room's state again. A first join is none. */
   onReset(handler: (reset: Reset) => void): () => void;
+  /** Calls the handler whenever `state` has changed. */
   onState(handler: (state: RoomState) => void): () => void;
   /** Resolves when the room is live, to the position then. Rejects when it is denied, failed or left. */
   ready(): Promise<Position>;
@@ -90,6 +91,7 @@ export class Handle extends Listeners implements Room<Record<string, unknown>> {
     return this.since ?? this.#membership?.at;
   }
 
+  /** Calls the handler whenever `state` has changed. */
   onState(handler: (state: RoomState) => void): () => void {
     return this.add("state", handler);
   }
