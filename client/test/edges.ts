@@ -8,7 +8,9 @@ import { join } from "node:path";
 import { end, start } from "./process.js";
 
 const binary = process.env["TIDINGS"] ?? new URL("../../bin/tidings", import.meta.url).pathname;
-const env = { TIDINGS_JWT_SECRET: "a secret of the tests, of 32 bytes or more" };
+/** What signs tokens. */
+export const secret = "a secret of the tests, of 32 bytes or more";
+const env = { TIDINGS_JWT_SECRET: secret };
 
 /** The room of most tests, and the one that tokens are for. */
 export const room = "campaign:42";
