@@ -1,11 +1,11 @@
-"use client";
-
 /**
  * `@tidings/client/react`: hooks that follow rooms, events and the connection. Give a client to `TidingsProvider`, then start at
  * `useRoom` or `useCampaignSubscription`.
  *
  * @packageDocumentation
  */
+"use client";
+
 export { useConnectionNotice, useWebSocketConnection, type ConnectionNotice } from "./connection.js";
 export { useWebSocketSubscription } from "./handler.js";
 export { ConnectionIndicator, type ConnectionIndicatorProps } from "./indicator.js";

@@ -3,7 +3,7 @@ import { createContext, createElement, useContext, type ReactElement, type React
 import type { Client } from "../client.js";
 import type { EventMap } from "../events.js";
 
-const Context = createContext<Client<any> | undefined>(undefined);
+const Context = /* @__PURE__ */ createContext<Client<any> | undefined>(undefined);
 
 /** Properties of `TidingsProvider`. */
 export interface TidingsProviderProps {
