@@ -131,7 +131,7 @@ class Engine extends Listeners implements LinkEvents, Verbs {
       this.#rooms.set(name, membership);
       if (state == "failed") membership.fail(error!);
     }
-    const handle = membership.handle(since?.epoch ? since : undefined);
+    const handle = membership.handle(since ? { ...since } : undefined); // whatever it is, an edge has an answer to an object
     if (state == "closed") membership.end(error!);
     return handle;
   }

@@ -13,8 +13,6 @@ import { Packed, source } from "./packed.js";
 const partners: Record<string, string> = {
   "./react": "react",
   "./apollo": "@apollo/client",
-  "./query": "@tanstack/query-core",
-  "./zustand": "zustand",
 };
 
 describe("the package", { timeout: 120_000 }, () => {
