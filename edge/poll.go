@@ -144,6 +144,12 @@ func (e *Edge) answerPoll(w http.ResponseWriter, payloads [][]byte) {
 		before = ","
 	}
 	_, _ = io.WriteString(w, "]")
+	flush(w)
+}
+
+// flush sends what the server still holds back: once the session is gone, its connection may be closed.
+func flush(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).Flush() // a client that left needs no answer
 }
 
 // refusePoll answers with what a WebSocket would be closed with.
@@ -159,7 +165,8 @@ func (e *Edge) refusePoll(w http.ResponseWriter, status int, r refusal) {
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)))
 	}
 	e.startAnswer(w, status, len(body))
-	_, _ = w.Write(body) // a client that left needs no answer
+	_, _ = w.Write(body)
+	flush(w)
 }
 
 func (e *Edge) startAnswer(w http.ResponseWriter, status, size int) {

@@ -106,12 +106,11 @@ func names(refs []wire.RoomRef) []string {
 // parked polls beside the test and returns once the poll waits in its rooms.
 func (n *node) parked(t testing.TB, ctx context.Context, token string, refs ...wire.RoomRef) <-chan answer { //nolint:revive // t goes first in helpers
 	t.Helper()
-	joins, connections := n.metric(t, "tidings_edge_joins_total"), n.metric(t, "tidings_edge_connections")
+	joins := n.metric(t, "tidings_edge_joins_total")
 	body := list(t, refs...)
 	out := make(chan answer, 1)
 	go func() { out <- n.ask(ctx, http.MethodPost, n.pollURL(), body, bearer(token)) }()
 	n.await(t, joins+float64(len(refs)), "tidings_edge_joins_total")
-	n.await(t, connections+1, "tidings_edge_connections")
 	return out
 }
 
