@@ -521,7 +521,8 @@ func TestPoll_AParkedOneCountsForItsUser(t *testing.T) {
 		assert.Regexp(t, "^retry_after=30; .*connections per user is 2", a.refused(t, http.StatusTooManyRequests))
 		assert.Equal(t, "30", a.header.Get("Retry-After"))
 		leave()
-		require.ErrorIs(t, (<-one).err, context.Canceled)
+		left := <-one
+		require.ErrorIs(t, left.err, context.Canceled, "%+v", left)
 		n.await(t, 1, "tidings_edge_connections")
 		n.await(t, 1, "tidings_edge_polls_total", "0")
 		assert.Equal(t, http.StatusOK, n.poll(t, wire.RoomRef{Room: r.String()}).status, "there is a place again")
