@@ -11,5 +11,5 @@ const ignored = (): void => {};
 
 export function ClockControls({ pane }: { pane: Pane }) {
   const rate = useStore(pane.world, ({ worldTimes }) => worldTimes[pane.room]?.rate);
-  return <Choices legend="Clock" choices={rates} chosen={rate} onChoose={(next) => void setRate(next).catch(ignored)} />;
+  return <Choices legend="World clock" choices={rates} chosen={rate} onChoose={(next) => void setRate(next).catch(ignored)} />;
 }

@@ -16,7 +16,7 @@ export function Counters({ pane }: { pane: Pane }) {
         <Counter name="Requests" value={counted} />
       </dl>
       <p className="muted">
-        Requests counted by the server: {first} first loads, {asked} for events, {refetched} refetches
+        Counted by the server: {first} first loads, {asked} for events, {refetched} refetches
       </p>
     </div>
   );

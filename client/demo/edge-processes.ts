@@ -20,8 +20,8 @@ export function watchEdges(): () => void {
   return () => clearInterval(timer);
 }
 
-/** What keeps this edge from being ended: there would be none left to move to. Undefined when nothing does. */
-export function needed(edges: readonly EdgeProcess[], name: string | undefined): string | undefined {
+/** The other edge, when it is not up: this one is not to be ended then, since there would be none to move to. */
+export function missed(edges: readonly EdgeProcess[], name: string | undefined): string | undefined {
   const other = edges.find((edge) => edge.name != name);
-  return !other || other.state == "up" ? undefined : `${other.name} is ${other.state}: wait until there is an edge to move to.`;
+  return other?.state == "up" ? undefined : other?.name;
 }

@@ -17,7 +17,10 @@ export function Page({ panes }: { panes: readonly [Pane, Pane] }) {
       <header className="masthead">
         <div>
           <h1>Tidings</h1>
-          <p>Two clients, two edges, one campaign. Break it, and look for what is missing.</p>
+          <p>
+            Events that reach every browser once and in order. Two clients, at two servers called edges: break something, and
+            look for what is missing.
+          </p>
         </div>
         <Edges />
         <ClockControls pane={panes[0]} />

@@ -29,7 +29,8 @@ export function since(pane: Pane, before: Reading): Reading {
 
 export const count = (n: number, one: string, many = `${one}s`): string => `${n} ${n == 1 ? one : many}`;
 
-export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+/** "38 ms", "10.2 s". */
+export const duration = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
 /** What counts after a loss, in one line. */
 export function account(pane: Pane, before: Reading): string {

@@ -1,4 +1,4 @@
-/** The continuity strip: one cell per event, in rows that keep their place, the newest row last. */
+/** The continuity strip: one cell per event, in rows that are filled from the top, and then move up. */
 import { memo } from "react";
 import { useStore } from "zustand";
 import { last, row, type Cell, type Recorder } from "./tape.js";
@@ -15,7 +15,8 @@ const height = 5;
 
 export function Strip({ tape, label }: { tape: Recorder; label: string }) {
   const state = useStore(tape.store);
-  const newest = Math.max(height - 1, Math.floor((last(state) - 1) / row));
+  const oldest = Math.floor(Math.max(0, state.start - 1) / row); // it stands in the first row until there are more rows than places
+  const newest = Math.max(oldest + height - 1, Math.floor((last(state) - 1) / row));
   const rows = Array.from({ length: height }, (_, i) => newest - height + 1 + i);
   const summary = `${label}: ${state.received} events received up to number ${last(state)}, ${state.missing} missing`;
   return (
@@ -26,6 +27,7 @@ export function Strip({ tape, label }: { tape: Recorder; label: string }) {
         ))}
       </div>
       <figcaption>
+        One cell per event:
         {legend.map(([cell, name]) => <span key={cell}><i data-cell={cell} /> {name}</span>)}
       </figcaption>
     </figure>

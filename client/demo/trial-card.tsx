@@ -1,7 +1,7 @@
 /** One trial: its button, what it does, what to look for, and what came of it. */
 import { useSyncExternalStore } from "react";
 import { useStore } from "zustand";
-import { edgeProcesses, needed } from "./edge-processes.js";
+import { edgeProcesses, missed } from "./edge-processes.js";
 import type { Pane } from "./pane.js";
 import type { Trial } from "./trials.js";
 
@@ -29,19 +29,22 @@ function show(element: Element | null): void {
 
 export function TrialCard({ trial, pane, outcome, onRun }: Props) {
   const { state, edge } = useSyncExternalStore(pane.client.subscribe, () => pane.client.connection);
-  const kept = useStore(edgeProcesses, (edges) => (trial.endsEdge ? needed(edges, edge) : undefined));
+  const other = useStore(edgeProcesses, (edges) => (trial.endsEdge ? missed(edges, edge) : undefined));
   const running = outcome?.state == "running";
-  const blocked = running || kept != null || (!trial.always && state != "connected"); // not disabled: it keeps the focus
+  const away = !trial.always && state != "connected";
+  const blocked = running || away || other != null; // not disabled: it keeps the focus
+  const reason = running ? "under way" : away ? "not connected" : other && `waits for ${other}`;
   return (
     <li className="trial">
       <button type="button" aria-disabled={blocked} aria-describedby={trial.id} onClick={blocked ? undefined : onRun}>
-        {trial.title(edge ?? "its edge")}
+        {trial.title(edge ?? "its edge")} {reason && <span>{reason}</span>}
       </button>
       <p id={trial.id}>
         {trial.does} <span className="look">{trial.look}</span>
       </p>
-      {kept && !running && <p className="kept">{kept}</p>}
-      {outcome && <p className="outcome" data-state={outcome.state} ref={show}>{outcome.text}</p>}
+      {outcome && (
+        <p key={outcome.state} className="outcome" data-state={outcome.state} ref={show}>{outcome.text}</p>
+      )}
     </li>
   );
 }

@@ -3,7 +3,7 @@ import { drain, getToken, kill, outlast, publish } from "./backend.js";
 import { look } from "./edge-processes.js";
 import type { Pane } from "./pane.js";
 import * as queries from "./queries.js";
-import { account, count, read, seconds, since } from "./reading.js";
+import { account, count, duration, read, since } from "./reading.js";
 import { sent } from "./requests.js";
 import { last } from "./tape.js";
 import { until } from "./until.js";
@@ -74,7 +74,7 @@ export const trials: readonly Trial[] = [
     id: "burst",
     title: () => `Publish ${burst} events`,
     does: "The server publishes them as fast as they are stored.",
-    look: "Both strips run ahead. The events carry what changed, so nothing is fetched.",
+    look: "Both strips run ahead. The events carry what changed: no refetches.",
     always: true,
     async run(pane) {
       const before = read(pane);
@@ -82,7 +82,7 @@ export const trials: readonly Trial[] = [
       const range = await publish(burst);
       await until(pane, `event ${range.last} comes`, () => last(pane.tape.store.getState()) >= range.last);
       const ms = performance.now() - start;
-      return `Events ${range.first} to ${range.last} here after ${seconds(ms)}: ${since(pane, before).missing} missing, ` +
+      return `Events ${range.first} to ${range.last} here after ${duration(ms)}: ${since(pane, before).missing} missing, ` +
         `${since(pane, before).twice} twice, ${since(pane, before).refetched} refetches.`;
     },
   },
@@ -95,7 +95,7 @@ export const trials: readonly Trial[] = [
     async run(pane) {
       const before = read(pane);
       const ms = await outage(pane, () => Promise.all([kill(edgeOf(pane)!), publish(atRisk)]));
-      return `Back on ${edgeOf(pane)} after ${seconds(ms)}: ${account(pane, before)}.`;
+      return `Back on ${edgeOf(pane)} after ${duration(ms)}: ${account(pane, before)}.`;
     },
   },
   {
@@ -116,7 +116,7 @@ export const trials: readonly Trial[] = [
       const ms = performance.now() - start;
       await fresh(pane).finally(end);
       const how = broken ? "with a break" : "without a break";
-      return `Moved to ${edgeOf(pane)} after ${seconds(ms)}, ${how}: ${account(pane, before)}.`;
+      return `Moved to ${edgeOf(pane)} after ${duration(ms)}, ${how}: ${account(pane, before)}.`;
     },
   },
   {
@@ -130,7 +130,7 @@ export const trials: readonly Trial[] = [
         pane.gate.cut();
         await countdown(away, say).finally(() => reopen(pane));
       });
-      return `Back on ${edgeOf(pane)} after ${seconds(ms)}: ${account(pane, before)}.`;
+      return `Back on ${edgeOf(pane)} after ${duration(ms)}: ${account(pane, before)}.`;
     },
   },
   {
@@ -150,7 +150,7 @@ export const trials: readonly Trial[] = [
       await new Promise((resolve) => setTimeout(resolve, 1000 * brief - ms)); // the short one is over
       await fresh(pane);
       const kept = session == pane.client.connection.session ? "the same connection" : "another connection";
-      return `A new token after ${seconds(ms)}, ${kept}: ${account(pane, before)}.`;
+      return `A new token after ${duration(ms)}, ${kept}: ${account(pane, before)}.`;
     },
   },
   {
