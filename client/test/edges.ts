@@ -7,7 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { end, start } from "./process.js";
 
-const binary = process.env["TIDINGS"] ?? new URL("../../bin/tidings", import.meta.url).pathname;
+/** The program under test. */
+export const binary = process.env["TIDINGS"] ?? new URL("../../bin/tidings", import.meta.url).pathname;
+
 /** What signs tokens. */
 export const secret = "a secret of the tests, of 32 bytes or more";
 const env = { TIDINGS_JWT_SECRET: secret };
@@ -114,7 +116,7 @@ export class Mesh {
 
 /** The line of the log that says where an edge serves. */
 function serving(line: string): { http: string; nats: string } | undefined {
-  const entry = JSON.parse(line);
+  const entry = line.startsWith("{") && JSON.parse(line); // what --dev tells a reader is no entry
   return entry.msg == "serving" ? entry : undefined;
 }
 

@@ -10,8 +10,8 @@ export interface Running<Ready> {
 }
 
 /**
- * Starts a process and waits until it is ready: until `ready` makes something of a line that it writes to its standard error. It
- * ends with the tests at the latest.
+ * Starts a process and waits until it is ready: until `ready` makes something of a line that it writes. It ends with the tests
+ * at the latest.
  */
 export function start<Ready>(
   command: string,
@@ -19,24 +19,25 @@ export function start<Ready>(
   ready: (line: string) => Ready | undefined,
   env = process.env,
 ): Promise<Running<Ready>> {
-  const child = spawn(command, args, { env, stdio: ["ignore", "ignore", "pipe"] });
-  const lines = createInterface({ input: child.stderr }); // read to the end, or the process would wait at some time
+  const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  const outputs = [child.stdout, child.stderr].map((input) => createInterface({ input })); // read to the end, or it would wait
   const log: string[] = [];
   child.once("error", (error) => log.push(error.message));
   process.once("exit", () => child.kill("SIGKILL"));
   return new Promise((resolve, reject) => {
-    lines.on("line", function look(line) {
+    const look = (line: string): void => {
       log.push(line);
       const said = ready(line);
       if (said === undefined) return;
-      lines.off("line", look);
+      for (const lines of outputs) lines.off("line", look);
       resolve({ child, ready: said });
-    });
+    };
+    for (const lines of outputs) lines.on("line", look);
     child.once("close", () => reject(new Error(`${command} ended before it was ready: ${log.join("\n")}`)));
   });
 }
 
-/** Ends a process, and resolves when it is gone, and all that it has started and that writes to the same standard error. */
+/** Ends a process, and resolves when it is gone, and all that it has started and that writes to the same outputs. */
 export async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.stderr!.closed) return;
   const gone = once(child, "close");

@@ -7,7 +7,10 @@ import { expect } from "vitest";
  * Playwright loses sight of a page that comes out of the back/forward cache.
  */
 export class Tab<Sight = unknown> {
-  /** What was thrown in the page and caught by nobody, and what scripts complained of on the console. */
+  /**
+   * What was thrown in the page and caught by nobody, and what scripts and Chromium complained of on the console, WebSockets
+   * that did not open left out.
+   */
   readonly complaints: string[] = [];
 
   private constructor(
@@ -25,7 +28,12 @@ export class Tab<Sight = unknown> {
       if (type != "error" && type != "warning") return;
       complaints.push(args.map(({ value, description }) => value ?? description).join(" "));
     });
+    devtools.on("Log.entryAdded", ({ entry: { level, source, text } }) => {
+      const refused = source == "network" && text.startsWith("WebSocket"); // by an edge that is gone
+      if (level == "error" && !refused) complaints.push(text);
+    });
     await devtools.send("Runtime.enable");
+    await devtools.send("Log.enable");
     return tab;
   }
 
