@@ -20,7 +20,7 @@ BENCHSTAT := $(TOOLS)/benchstat-$(BENCHSTAT_VERSION)
 CENTRIFUGO := $(TOOLS)/centrifugo
 
 # Folders with a package.json whose modules the tests need.
-NODE_FOLDERS := docs/examples/node loadtest/peers/socketio
+NODE_FOLDERS := client docs/examples/node loadtest/peers/socketio
 NODE_MODULES := $(addsuffix /node_modules,$(NODE_FOLDERS))
 
 # A tag names a release; without one the binary tells its commit.
@@ -58,7 +58,7 @@ build: ## build bin/tidings
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/tidings ./cmd/tidings
 
 .PHONY: test
-test: system $(NODE_MODULES) lint build race ## install what is needed, then everything that CI checks
+test: system $(NODE_MODULES) lint client race ## install what is needed, then everything that CI checks
 
 .PHONY: lint
 lint: $(LINT) ## formatting, vet, the linters, the arrows between packages, a tidy go.mod
