@@ -1,12 +1,11 @@
 /** The fake server of `./testing` and the real edge, side by side: what an application sees of them is the same. */
-import { once } from "node:events";
-import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import WebSocket from "ws";
 import { createClient, webSocketTransport } from "../src/index.js";
 import type { Client, ClientOptions, Position, Room, Transport } from "../src/index.js";
 import { createFakeServer } from "../src/testing/index.js";
 import { Mesh, room } from "./edges.js";
+import { Proxy } from "./proxy.js";
 
 interface Counted {
   counted: { n: number };
@@ -64,24 +63,12 @@ async function fake(): Promise<Stage> {
 async function real(mesh: Mesh, { two }: Setup): Promise<Stage> {
   const edges = two ? [await mesh.another("--drain", "3s"), mesh.home] : [mesh.home];
   const [first] = edges;
-  const sockets = new Set<Socket>();
-  let up = true;
-  const network = createServer((near) => {
-    if (!up) return void near.destroy();
-    const far = connect(Number(first!.http.split(":")[1]), "127.0.0.1");
-    for (const [socket, other] of [[near, far], [far, near]] as const) {
-      sockets.add(socket);
-      socket.pipe(other);
-      socket.on("error", () => {}).on("close", () => (sockets.delete(socket), other.destroy()));
-    }
-  }).listen(0, "127.0.0.1");
-  await once(network, "listening");
-  const drop = (): void => sockets.forEach((socket) => socket.destroy());
+  const network = await Proxy.to(first!.http);
   const before = mesh.published;
   let losing = 0;
   const open = webSocketTransport(WebSocket as never);
   return {
-    url: [`ws://127.0.0.1:${(network.address() as AddressInfo).port}/ws`, ...edges.slice(1).map(({ url }) => url)],
+    url: [network.url, ...edges.slice(1).map(({ url }) => url)],
     transport: (url, events) =>
       open(url, {
         ...events,
@@ -99,17 +86,15 @@ async function real(mesh: Mesh, { two }: Setup): Promise<Stage> {
       await mesh.count(1);
       await expect.poll(() => losing, { timeout: 20_000 }).toBe(0);
     },
-    drop,
+    drop: () => network.cut(),
     away() {
-      up = false;
-      drop();
+      network.mode = "refuse";
+      network.cut();
     },
-    back: () => void (up = true),
+    back: () => void (network.mode = "pass"),
     drain: () => void first!.process.kill("SIGTERM"),
     async end() {
-      drop();
-      network.close();
-      await once(network, "close");
+      await network.stop();
       if (two) await first!.end();
     },
   };

@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { Mesh, room, type Edge } from "../edges.js";
 import { Chromium } from "./chromium.js";
 import type { PageOptions, Sight } from "./follower.js";
-import { Proxy } from "./proxy.js";
+import { Proxy } from "../proxy.js";
 import { Site } from "./site.js";
 import type { Tab } from "./tab.js";
 

@@ -4,7 +4,7 @@ import WebSocket from "ws";
 import { createClient, webSocketTransport, type Client, type ClientOptions, type Observation, type Transport } from "../../src/index.js";
 import { pollTransport, withPolling } from "../../src/poll/index.js";
 import { Mesh, room, type Edge } from "../edges.js";
-import { Proxy } from "./proxy.js";
+import { Proxy } from "../proxy.js";
 
 async function until(what: string, condition: () => boolean): Promise<void> {
   await expect.poll(condition, { timeout: 60_000, interval: 10, message: what }).toBe(true);
@@ -16,7 +16,7 @@ describe("polling tidings serve", { timeout: 120_000 }, () => {
   const proxies: Proxy[] = [];
 
   async function proxy(target: Edge): Promise<Proxy> {
-    const proxy = await Proxy.before(target.http);
+    const proxy = await Proxy.to(target.http);
     proxies.push(proxy);
     return proxy;
   }
@@ -53,10 +53,10 @@ describe("polling tidings serve", { timeout: 120_000 }, () => {
   beforeAll(async () => {
     mesh = await Mesh.start();
   });
-  afterEach(() => {
+  afterEach(async () => {
     vi.restoreAllMocks();
     for (const client of clients.splice(0)) client.close();
-    for (const proxy of proxies.splice(0)) proxy.close();
+    await Promise.all(proxies.splice(0).map((proxy) => proxy.stop()));
   });
   afterAll(() => mesh.stop());
 
@@ -119,23 +119,29 @@ describe("polling tidings serve", { timeout: 120_000 }, () => {
     expect(observed.filter(({ type }) => type == "lost")).toEqual([]);
   });
 
-  it.each(["refused", "cut"] as const)("WebSockets are %s by a proxy: polls, and moves back when they pass", async (how) => {
-    const between = await proxy(mesh.home);
-    between.webSockets = how;
+  it("WebSockets are refused or cut by a proxy: polls, and moves back when they pass", async () => {
     vi.spyOn(Math, "random").mockReturnValue(0); // the first trial comes after 24 s
-    const transport = withPolling({ webSocket: webSocketTransport(WebSocket as never) });
-    const { client, complete, states, handle } = await follow(transport, { url: between.url });
-    expect(between.blocked, "two WebSockets were tried").toBe(2);
-    const { session } = client.connection;
+    const ways = await Promise.all(
+      (["http", "http-cut"] as const).map(async (mode) => {
+        const between = await proxy(mesh.home);
+        between.mode = mode;
+        const transport = withPolling({ webSocket: webSocketTransport(WebSocket as never) });
+        const followed = await follow(transport, { url: between.url });
+        expect(between.refused, `WebSockets that were tried: ${mode}`).toBe(2);
+        return { ...followed, mode, between, session: followed.client.connection.session };
+      }),
+    );
     await mesh.count(3);
-    await complete();
+    for (const { complete } of ways) await complete();
 
-    between.webSockets = "pass";
-    await until("back", () => client.connection.session != session);
+    for (const { between } of ways) between.mode = "pass";
+    for (const { client, mode, session } of ways) await until(`back: ${mode}`, () => client.connection.session != session);
     await mesh.count(3);
-    await complete();
-    expect(new Set(states), "nothing is to be seen").toEqual(new Set(["connected"]));
-    expect(handle.state).toBe("live");
-    expect(between.blocked).toBe(2);
+    for (const { between, complete, handle, states } of ways) {
+      await complete();
+      expect(new Set(states), "nothing is to be seen").toEqual(new Set(["connected"]));
+      expect(handle.state).toBe("live");
+      expect(between.refused).toBe(2);
+    }
   });
 });

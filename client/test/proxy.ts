@@ -8,16 +8,16 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
  * - `pass` hands on what comes, in both directions
  * - `refuse` ends new ones at once
  * - `swallow` keeps all of them open and hands on nothing; what it swallowed is lost, and the connection stays as it is then
- * - `http` answers requests for a WebSocket with 403, and passes the rest
+ * - `http` answers requests for a WebSocket with 403, and passes the rest; `http-cut` breaks them
  */
-export type ProxyMode = "pass" | "refuse" | "swallow" | "http";
+export type ProxyMode = "pass" | "refuse" | "swallow" | "http" | "http-cut";
 
 /** Listens on a port of its own. Whoever starts it stops it. */
 export class Proxy {
   mode: ProxyMode = "pass";
   /** Milliseconds by which everything is late, in both directions. */
   delay = 0;
-  /** Requests for a WebSocket that were answered with 403. */
+  /** Requests for a WebSocket that were not passed. */
   refused = 0;
   readonly #server: Server;
   readonly #near = new Set<Socket>();
@@ -65,9 +65,10 @@ export class Proxy {
     if (this.mode == "refuse") return void near.resetAndDestroy();
     keep(near, this.#near);
     near.once("data", (head) => {
-      if (this.mode != "http" || !/^upgrade: *websocket/im.test(head.toString("latin1"))) return this.#connect(near, head);
+      if (!this.mode.startsWith("http") || !/^upgrade: *websocket/im.test(head.toString("latin1"))) return this.#connect(near, head);
       this.refused++;
-      near.end("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+      if (this.mode == "http-cut") near.destroy();
+      else near.end("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     });
   }
 
