@@ -15,7 +15,7 @@ const height = 5;
 
 export function Strip({ tape, label }: { tape: Recorder; label: string }) {
   const state = useStore(tape.store);
-  const oldest = Math.floor(Math.max(0, state.start - 1) / row); // it stands in the first row until there are more rows than places
+  const oldest = Math.floor(Math.max(0, state.start - 1) / row); // in the first row, as long as all have room
   const newest = Math.max(oldest + height - 1, Math.floor((last(state) - 1) / row));
   const rows = Array.from({ length: height }, (_, i) => newest - height + 1 + i);
   const summary = `${label}: ${state.received} events received up to number ${last(state)}, ${state.missing} missing`;

@@ -8,6 +8,7 @@ export interface DemoSight {
   /** What the keyboard is at. */
   readonly focus: { name: string; group: string | undefined; trial: string | undefined; outlined: boolean } | undefined;
   readonly story: string;
+  readonly scheme: string;
   /** Pixels of the page that are beside the window. */
   readonly overflow: number;
   readonly animations: number;
@@ -20,6 +21,7 @@ export interface PaneSight {
   readonly history: readonly string[];
   /** Number of the newest event. */
   readonly last: number;
+  readonly clock: string;
   readonly counters: Readonly<Record<string, number>>;
   /** Cells of the strip, of each kind. */
   readonly cells: Readonly<Record<"live" | "recovered" | "missing" | "told", number>>;
@@ -81,6 +83,7 @@ export function watch(): void {
       ...status(pane),
       history: histories[i],
       last: Number(/number (\d+)/.exec(pane.querySelector("[role=img]")!.ariaLabel!)?.[1]),
+      clock: text(".clock", pane),
       counters: counters(pane),
       cells: cells(pane),
     })),
@@ -92,6 +95,7 @@ export function watch(): void {
     trials: Object.fromEntries(all(".trial").map(trial)),
     focus: focus(),
     story: text(".story h2"),
+    scheme: getComputedStyle(document.documentElement).colorScheme,
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     animations: document.getAnimations().length,
   });

@@ -70,12 +70,12 @@ describe("the demo", () => {
     await open();
     const { panes: [, b] } = await page.see();
     await page.begin("offline");
-    await page.choose("Client B");
+    await page.choose("For", "Client B");
     const expired = await page.go("expire");
     expect(expired).toMatch(/^A new token after .* m?s, the same connection: 0 events recovered, 0 missing, 0 refetches\.$/);
     expect((await page.see()).panes[1]!.history).toEqual(b!.history);
     expect(await page.barriers()).toEqual([]); // with one pane away
-    await page.choose("Client A");
+    await page.choose("For", "Client A");
     const back = await page.outcome("offline");
     expect(back).toMatch(/^Back on edge-\d after .* m?s: [1-9]\d* events recovered, 0 missing, 0 refetches\.$/);
     expect((await page.see()).panes[0]!.cells.recovered).toBeGreaterThan(0);
@@ -120,7 +120,27 @@ describe("the demo", () => {
     }
     const trials = Object.keys((await page.see()).trials);
     expect(trials).toEqual(["burst", "kill", "drain", "offline", "expire", "outlast"]);
-    expect(seen).toEqual([expect.stringContaining("lock"), "Dark", "For", ...trials, "const", "Licences"]);
+    expect(seen).toEqual(["World clock", "Dark", "For", ...trials, "const", "Licences"]);
+  });
+
+  it("stops the clock of the world for both, and starts it again", async () => {
+    await open();
+    await page.choose("World clock", "Pause");
+    await page.sees({ panes: Array(2).fill({ clock: expect.stringContaining("paused") }) });
+    await page.choose("World clock", "1×");
+    await page.sees({ panes: Array(2).fill({ clock: expect.not.stringContaining("paused") }) });
+    await page.whole();
+  });
+
+  it("is dark when the reader wants it, also the next time", async () => {
+    await open();
+    await page.focus({ name: "Dark" });
+    await page.press("Enter");
+    await page.sees({ scheme: "dark" });
+    expect(await page.barriers()).toEqual([]);
+    await page.tab.go(demo.url);
+    await page.sees({ scheme: "dark", panes: Array(2).fill({ state: "connected" }) });
+    await page.tab.run("localStorage.clear()"); // for the tests that follow
   });
 
   it("shows what is missing, and what came twice", async () => {

@@ -109,12 +109,12 @@ export class DemoPage {
     await this.sees({ panes: more });
   }
 
-  /** Chooses the client for which things are broken, with the keyboard. */
-  async choose(title: string): Promise<void> {
-    await this.focus({ group: "For" });
-    for (let i = 0; (await this.see()).focus?.name != title; i++) {
-      if (i == 2) throw new Error(`no choice ${title}`);
-      await this.tab.page.keyboard.press("ArrowRight");
+  /** Chooses something out of a few, with the keyboard. */
+  async choose(group: string, name: string): Promise<void> {
+    await this.focus({ group });
+    for (let i = 0; (await this.see()).focus?.name != name; i++) {
+      if (i == 3) throw new Error(`${group}: no choice ${name}`);
+      await this.press("ArrowRight");
     }
   }
 
@@ -122,7 +122,7 @@ export class DemoPage {
   async begin(trial: string): Promise<void> {
     await this.focus({ trial });
     await this.sees({ trials: { [trial]: { blocked: false } } });
-    await this.tab.page.keyboard.press("Enter");
+    await this.press("Enter");
   }
 
   /** Waits until a trial that has begun has come to its end, and returns what it says. */
@@ -139,9 +139,14 @@ export class DemoPage {
     return this.outcome(trial);
   }
 
+  /** Presses a key. */
+  press(key: string): Promise<void> {
+    return this.tab.page.keyboard.press(key);
+  }
+
   /** Goes on with Tab, and returns what the focus is on then. */
   async next(): Promise<DemoSight["focus"]> {
-    await this.tab.page.keyboard.press("Tab");
+    await this.press("Tab");
     return (await this.see()).focus;
   }
 
