@@ -79,9 +79,9 @@ export class Mesh {
     rmSync(this.#folder, { recursive: true });
   }
 
-  /** A token of alice for the room, with more flags of `tidings token`. */
+  /** A token of alice for the room, unless there is a `--room` among more flags of `tidings token`. */
   async token(...flags: string[]): Promise<string> {
-    const args = ["token", "--sub", "alice", "--room", room, ...flags];
+    const args = ["token", "--sub", "alice", ...(flags.includes("--room") ? [] : ["--room", room]), ...flags];
     const child = spawn(binary, args, { env, stdio: ["ignore", "pipe", "inherit"] });
     let out = "";
     child.stdout.on("data", (text) => (out += text));

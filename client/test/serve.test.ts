@@ -123,6 +123,42 @@ describe("against tidings serve", { timeout: 60_000 }, () => {
     expect(client.connection.state).toBe("connected");
   });
 
+  it("a right that the next token does not have is gone, and with the one after it everything is there", async () => {
+    let tokens = 0;
+    const { client, complete, handle, got, resets } = await follow({
+      url: mesh.home.url,
+      token: () => [mesh.token("--ttl", "2s"), mesh.token("--ttl", "3s", "--room", "campaign:7"), mesh.token()][tokens++] ?? mesh.token(),
+    });
+    await until("revoked", () => handle.state == "denied");
+    expect(handle.error).toMatchObject({ code: "forbidden", retryable: false });
+    await mesh.count(2);
+    expect(got).toEqual([]);
+    expect(client.connection.state).toBe("connected");
+    await complete();
+    expect(resets).toEqual([]);
+  });
+
+  it("a token that runs out while there is no other ends the connection, and the next one resumes", async () => {
+    const strict = await mesh.another("--leeway", "0s");
+    let down = false;
+    const { client, complete, handle, resets, observed } = await follow({
+      url: strict.url,
+      token: ({ reason }) => {
+        if (down) throw new Error("the token endpoint is down");
+        down = reason == "connect";
+        return mesh.token(...(down ? ["--ttl", "3s"] : []));
+      },
+    });
+    await until("ended", () => observed.some((o) => o.type == "lost" && o.error.code == "token_rejected"));
+    await mesh.count(2);
+    down = false;
+    client.connect();
+    await until("live", () => handle.state == "live" && client.connection.state == "connected");
+    await complete();
+    expect(resets).toEqual([]);
+    await strict.end();
+  });
+
   it("a token that is refused is replaced once", async () => {
     const { client } = await follow({ url: mesh.home.url, token: ({ reason }) => (reason == "connect" ? "rubbish" : mesh.token()) });
     expect(client.connection.state).toBe("connected");
