@@ -30,6 +30,13 @@ describe("a place in a room", () => {
     expect(place.at).toEqual(position(12));
   });
 
+  it.each([null, undefined, 7])("takes an event whose id is %j: its position has none", (id) => {
+    const place = at(7);
+    const frame = event(9, 7);
+    expect(place.event({ ...frame, event: { ...frame.event, id: id as never } })).toBe("new");
+    expect(place.at).toMatchObject({ seq: 9, id: undefined });
+  });
+
   it("does not take what comes after a gap", () => {
     const place = at(7);
     expect(place.event(event(12, 9))).toBe("gap");
