@@ -67,8 +67,8 @@ export function entities(apollo: ApolloClient, stale: Set<ObservableQuery>): Cac
         onWatchUpdated: ({ watcher }: { watcher?: any }, { complete }) => complete || !watcher?.refetch || !stale.add(watcher),
       });
     },
-    update(entity, changes, version) {
-      const { entityType, id } = entity;
+    update(entity, changes) {
+      const { entityType, id, version } = entity;
       if (id != null) return modify(identify(entityType, { ...changes, ...entity }), changes, version);
       for (const [key, { __typename }] of Object.entries(cache.extract() as Fields)) if (__typename == entityType) modify(key);
     },
@@ -77,9 +77,10 @@ export function entities(apollo: ApolloClient, stale: Set<ObservableQuery>): Cac
       for (const query of apollo.getObservableQueries()) if (!name || query.queryName == name) stale.add(query);
     },
     async fetch(query) {
-      if (!query.hasObservers() || query.options.fetchPolicy == "cache-only") return;
-      if (query.getCurrentResult().loading) stale.add(query);
-      else await query.refetch();
+      const isActive = query.hasObservers() && query.options.fetchPolicy != "cache-only";
+      if (isActive && query.getCurrentResult().loading) return;
+      stale.delete(query);
+      if (isActive) await query.refetch();
     },
   };
 }

@@ -14,14 +14,28 @@
  *
  * @packageDocumentation
  */
+import type { EntityRef } from "../catalogue.js";
 import type { Client } from "../client.js";
 import type { EventMap } from "../events.js";
-import { follow } from "../refetch/follow.js";
-import { queries, type QueryClientLike, type QueryLike, type QueryOptions } from "./queries.js";
+import { follow, type CacheOptions } from "../refetch/follow.js";
+import { patched } from "./patch.js";
+import type { QueryClientLike, QueryLike } from "./queries.js";
 
-export type { QueryClientLike, QueryLike, QueryOptions } from "./queries.js";
+export type { QueryClientLike, QueryLike } from "./queries.js";
 export type { CacheOptions } from "../refetch/follow.js";
 export type { Effect, Effects } from "../refetch/effect.js";
+
+/** Options of `connectQuery`. */
+export interface QueryOptions<Events extends object = EventMap> extends CacheOptions<Events> {
+  /** How the keys of the queries begin that may hold an entity, or entities of a type. Default: `[[entityType]]`. */
+  keys?: (entity: EntityRef) => readonly (readonly unknown[])[];
+  /**
+   * The data of a query with the changes in it, in new objects where it changes; without `changes`, the data as it is.
+   * `undefined`: the entity is not in there. Default: the entity is the object with that `id`, by itself, in a list, or in what
+   * has no `id` of its own, such as pages; each field that changed is replaced.
+   */
+  patch?: (data: unknown, entity: EntityRef, changes: Record<string, any> | undefined) => unknown;
+}
 
 /**
  * Has the data of the query client follow the rooms that the client is in, until `stop()` of what is returned is called.
@@ -41,7 +55,29 @@ export type { Effect, Effects } from "../refetch/effect.js";
 export function connectQuery<Events extends object = EventMap>(
   client: Client<Events>,
   queryClient: QueryClientLike,
-  options: QueryOptions<Events> = {},
+  { keys = ({ entityType }) => [[entityType]], patch = patched, ...options }: QueryOptions<Events> = {},
 ): { stop(): void } {
-  return follow(client, options, (stale: Set<QueryLike>) => queries(queryClient, options, stale));
+  const news = new Map<QueryLike, unknown>(); // data as it is to be after the batch
+  const find = (queryKey: unknown) => queryClient.getQueryCache().findAll({ queryKey });
+  return follow(client, options, (stale: Set<QueryLike>) => {
+    const doubt = (query: QueryLike) => stale.add(query) && query.invalidate();
+    return {
+      batch(run) {
+        run();
+        news.forEach((data, query) => query.setState({ data }));
+        news.clear();
+      },
+      update(entity, changes) {
+        keys(entity).flatMap(find).forEach((query) => {
+          const old = news.get(query) ?? query.state.data;
+          const data = entity.id == null || (old && patch(old, entity, changes));
+          if (!data) return;
+          if (changes) news.set(query, data);
+          else doubt(query);
+        });
+      },
+      doubt: (name) => find(name && [name]).forEach(doubt),
+      fetch: (query) => query.state.fetchStatus == "idle" && stale.delete(query) && query.isActive() && query.fetch(),
+    };
+  });
 }

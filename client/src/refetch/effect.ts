@@ -6,19 +6,11 @@ import type { Delivery, TidingsEvent } from "../events.js";
 export type Effect = EntityUpdated | StateInvalidated;
 
 /**
- * Says for types of events what they mean: a function that runs inside the cache's batch, and may return nothing; or the type of
- * the entity that has changed, when the data has the form of `settlement_updated`.
+ * Says for types of events what they mean: a function, which may return nothing; or the type of the entity that has changed, when
+ * the data has the form of `settlement_updated`.
  */
 export type Effects<Events extends object> = {
   readonly [Type in keyof Events & string]?:
     | string
     | ((event: TidingsEvent<Type, Events[Type]>, delivery: Delivery) => Effect | readonly Effect[] | null | undefined | void);
-};
-
-/** Of the built-in types. The empty string: the data says itself what it is about. */
-export const builtIn: Record<string, string> = {
-  entity_updated: "",
-  settlement_updated: "Settlement",
-  structure_updated: "Structure",
-  state_invalidated: "",
 };

@@ -2,27 +2,24 @@
  * Keeps a cache true to the events of a client: without requests where it can, and where not, without all clients asking at
  * once.
  */
-import type { EntityRef, EntityUpdated } from "../catalogue.js";
+import type { EntityUpdated } from "../catalogue.js";
 import type { Client } from "../client.js";
 import type { EventMap } from "../events.js";
-import { attempt } from "../listeners.js";
-import { burst, defer } from "./defer.js";
-import { builtIn, type Effects } from "./effect.js";
-import { isRecord } from "./record.js";
+import type { Effects } from "./effect.js";
+import { pause, quiet } from "./pause.js";
 
 /** Options of what keeps a cache up to date. */
 export interface CacheOptions<Events extends object = EventMap> {
   /**
    * What events mean, by their type: the type of the entity that changed, or a function that says more. Replaces what is built in
-   * for that type. What it throws is reported as an uncaught error, and the other events still count.
+   * for that type, and is asked when the event comes. What it throws is reported as an uncaught error, and the other events still
+   * count.
    */
   on?: Effects<Events>;
   /**
    * Milliseconds over which all clients spread the requests that an event brings about. Default: 2000. A reset brings its own.
    */
   spreadMs?: number;
-  /** Numbers from 0 to below 1, for the moments of requests. Default: Math.random. */
-  random?: () => number;
 }
 
 /**
@@ -33,100 +30,108 @@ export interface Cache<Query> {
   /** Runs what changes the cache; who watches it is told once. */
   batch(run: () => void): void;
   /** Applies the changes, or doubts the entity when there are none; without an id, all of the type. */
-  update(entity: EntityRef, changes?: Record<string, any>, version?: number): void;
+  update(entity: EntityUpdated, changes?: Record<string, any>): void;
   /** Doubts the queries of a name, or all. */
   doubt(name?: string): void;
-  /** Fetches a query, unless it is in use no more. One that is being fetched is in doubt again: that answer may be too old. */
-  fetch(query: Query): Promise<unknown>;
+  /**
+   * Takes a query out of the set and fetches it, unless it is in use no more. One that is being fetched stays in there: that
+   * answer may be too old.
+   */
+  fetch(query: Query): unknown;
 }
-
-const limit = 10_000; // events that are kept while the page is hidden; with more, everything is in doubt
 
 /** Follows until `stop()` of what it returns is called. */
 export function follow<Events extends object, Query>(
   client: Client<Events>,
-  { on, spreadMs = 2000, random = Math.random }: CacheOptions<Events>,
+  { on, spreadMs = 2000 }: CacheOptions<Events>,
   open: (stale: Set<Query>) => Cache<Query>,
 ): { stop(): void } {
-  const effects: Record<string, any> = { __proto__: null, ...builtIn, ...on };
+  const limit = 10_000; // events that are kept while the page is hidden; with more, everything is in doubt
   const stale = new Set<Query>();
   const cache = open(stale);
-  let queue: (() => void)[] = []; // for the next batch
-  let meanwhile: (() => void)[] = []; // updates since requests are under way: the answers may be older, so they follow again
+  let queue: any[] = []; // what events mean, one effect each or several, for the next batch
+  let meanwhile: any[] = []; // changes since requests are under way: the answers may be older, so they follow again
   let versions: Record<string, number> = {}; // of entities, the newest each
-  let requests = 0; // under way
-  let everything = false; // is in doubt
+  let calls = 0; // of flush since the last batch
+  let spread = -1; // ms of the refetch to come; none: -1
+  let refetches = 0; // under way
 
-  const flush = defer(() => {
-    cache.batch(() => queue.splice(0).forEach(attempt));
-    if (stale.size) fetching(spreadMs, random());
-  });
-
-  const fetching = defer(() => {
-    if (everything) cache.doubt();
-    everything = false;
-    for (const query of [...stale]) {
-      requests++;
-      stale.delete(query);
-      cache.fetch(query).then(landed, landed);
-    }
-  });
-
-  function doubtAll(ms: number): void {
-    everything = true;
-    fetching(ms, random());
+  /** A burst is over when it grows by less than a quarter in a while: events that come evenly are collected for five of these. */
+  async function flush(): Promise<void> {
+    if (calls++) return;
+    let seen;
+    do {
+      seen = calls;
+      await pause(quiet);
+    } while (calls > seen * 1.25);
+    calls = 0;
+    cache.batch(() => queue.splice(0).flat().forEach(take));
+    if (stale.size) void refetch(spreadMs);
   }
 
-  function landed(): void {
-    if (!--requests) queue.unshift(...meanwhile.splice(0));
-    flush(burst);
+  /** While one is waited for, only a longer time counts. */
+  async function refetch(ms: number): Promise<void> {
+    if (ms <= spread) return;
+    spread = ms;
+    await pause(ms * Math.random());
+    if (ms != spread) return;
+    spread = -1;
+    refetches++;
+    await Promise.allSettled([...stale].map(cache.fetch));
+    refetches--;
+    queue.unshift(meanwhile);
+    meanwhile = [];
+    void flush();
   }
 
-  function take(effect: any): void {
+  /** Async: what it throws surfaces as a rejection that nobody handles, and stops no other. */
+  async function take(effect: any): Promise<void> {
     if (!effect) return;
-    const { entityType, entities, queries } = effect;
-    if (entityType) update(effect);
-    else if (!entities && !queries) doubtAll(spreadMs);
-    for (const ref of [entities].flat()) if (ref?.entityType) cache.update(ref);
-    for (const name of [queries].flat()) if (name) cache.doubt(name);
+    const { entityType, id, version, changes, entities, queries } = effect;
+    if (entityType) {
+      const key = entityType + id;
+      if (version < versions[key]!) return;
+      if (version) versions[key] = version;
+      const news = id != null && changes?.constructor == Object ? changes : undefined;
+      if (news && refetches) meanwhile.push(effect);
+      cache.update(effect, news);
+    } else {
+      [entities].flat().forEach(take);
+      if (queries || !entities) [queries].flat().forEach(cache.doubt);
+    }
   }
 
-  function update(entity: EntityUpdated, again?: boolean): void {
-    const { id, version, changes } = entity;
-    const key = entity.entityType + id;
-    if (id == null || version! < versions[key]!) return;
-    if (version) versions[key] = version;
-    if (isRecord(changes)) {
-      cache.update(entity, changes, version);
-      if (requests && !again) meanwhile.push(() => update(entity, true));
-    } else cache.update(entity);
-  }
-
-  const endEvents = client.on(
-    "*",
-    (event, delivery) => {
-      const meaning = effects[event.type];
-      const { data } = event as { data: any };
-      if (meaning == null) return;
-      queue.push(() => [meaning.call ? meaning(event, delivery) : data && { entityType: meaning, ...data }].flat().forEach(take));
-      if (queue.length > limit) {
-        queue = [];
-        doubtAll(spreadMs);
-      }
-      flush(burst);
-    },
-    { again: true },
+  const ends = Object.entries<any>({
+    entity_updated: "", // the data says itself what it is about
+    settlement_updated: "Settlement",
+    structure_updated: "Structure",
+    state_invalidated: "",
+    ...on,
+  }).map(([type, meaning]) =>
+    (client as Client<any>).on(
+      type,
+      (event: any, delivery: any) => {
+        if (queue.push(meaning.call ? meaning(event, delivery) : { entityType: meaning, ...event.data }) > limit) {
+          queue = [];
+          cache.doubt();
+        }
+        void flush();
+      },
+      { again: true },
+    ),
   );
-  const endResets = client.onReset((reset) => {
-    versions = {};
-    doubtAll(reset.spreadMs);
-  });
+  ends.push(
+    client.onReset((reset) => {
+      versions = {};
+      cache.doubt();
+      void refetch(reset.spreadMs);
+    }),
+  );
   return {
     stop() {
-      endEvents();
-      endResets();
-      flush(Infinity);
-      fetching(Infinity);
+      ends.forEach((end) => end());
+      queue = [];
+      spread = Infinity;
     },
   };
 }

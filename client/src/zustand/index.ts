@@ -17,7 +17,7 @@
 import type { Catalogue } from "../catalogue.js";
 import type { Client } from "../client.js";
 import type { EventMap } from "../events.js";
-import { burst, defer } from "../refetch/defer.js";
+import { pause, quiet } from "../refetch/pause.js";
 
 /** What time it is in a world: a moment there, the moment here at which it was that, and how fast it passes. */
 export interface WorldTime {
@@ -49,25 +49,29 @@ export function connectZustand<Events extends object = EventMap>(
   client: Client<Events>,
   store: WorldTimeStore,
 ): { stop(): void } {
-  let news: Record<string, WorldTime> = {};
-  const flush = defer(() => {
-    store.setState({ worldTimes: { ...store.getState().worldTimes, ...news } });
-    news = {};
-  });
+  let news: Record<string, WorldTime> | undefined; // since the last flush
+
+  async function flush(): Promise<void> {
+    await pause(quiet);
+    const worldTimes = { ...store.getState().worldTimes, ...news };
+    if (news) store.setState({ worldTimes });
+    news = undefined;
+  }
+
   const end = (client as Client<any> as Client<Catalogue>).on(
     "world_time_changed",
     ({ data, time }, { room }) => {
       const read = readWorldTime(data, time);
       if (!read) return;
-      news[room] = read;
-      flush(burst);
+      if (!news) void flush();
+      news = { ...news, [room]: read };
     },
     { again: true },
   );
   return {
     stop() {
       end();
-      flush(Infinity);
+      news = undefined;
     },
   };
 }

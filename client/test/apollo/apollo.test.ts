@@ -2,27 +2,22 @@ import { gql } from "@apollo/client";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { connectApollo, type CacheOptions } from "../../src/apollo/index.js";
 import { event, joined, live, pass, withFakeTime } from "../fake.js";
+import { withPage } from "../drawn.js";
 import { Api, chronicle, settlement, settlements } from "./api.js";
 
 withFakeTime();
 
-const collected = 50; // ms until a burst is applied
+const collected = 50; // ms until an event is applied
+const burst = 100; // ms until events that come at once are
 
-let page: EventTarget & { visibilityState: string };
-const show = (state: string) => {
-  page.visibilityState = state;
-  page.dispatchEvent(new Event("visibilitychange"));
-};
+const show = withPage();
 
-beforeEach(() => {
-  page = Object.assign(new EventTarget(), { visibilityState: "visible" });
-  vi.stubGlobal("document", page);
-});
+beforeEach(() => void vi.spyOn(Math, "random").mockReturnValue(0.5));
 
 /** An application whose client is in a room; `say` has the server send events. */
 async function application(options: CacheOptions = {}, api = new Api()) {
   const { client, connection, server } = await live();
-  const { stop } = connectApollo(client, api.apollo, { random: () => 0.5, spreadMs: 1000, ...options });
+  const { stop } = connectApollo(client, api.apollo, { spreadMs: 1000, ...options });
   let seq = 7;
   const say = (type: string, data: unknown) => connection.send(event(++seq, seq - 1, type, data));
   const reset = (spread: number) => connection.send(joined(++seq, { recovered: false, reason: "expired", spread }));
@@ -79,11 +74,11 @@ describe("an entity that changed", () => {
     const { say, first } = await listed();
     say("settlement_updated", { id: "1", version: 9, changes: { population: 9 } });
     say("settlement_updated", { id: "1", version: 8, changes: { population: 8, mood: "old" } });
-    await pass(collected + 1);
+    await pass(burst + 1);
     expect(first()).toMatchObject({ population: 9, mood: "calm" });
     say("settlement_updated", { id: "1", version: 8 });
     say("settlement_updated", { id: "1", version: 10, changes: { population: 10 } });
-    await pass(collected + 1);
+    await pass(burst + 1);
     expect(first()).toMatchObject({ population: 10 });
   });
 
@@ -338,13 +333,13 @@ describe("a room", () => {
 describe("a page that is hidden", () => {
   it("does nothing until it is seen", async () => {
     const { api, say, results } = await listed();
-    show("hidden");
+    show(false);
     say("settlement_updated", { id: "1", changes: { population: 1 } });
     say("state_invalidated", { queries: ["Settlements"] });
     await pass(600_000);
     expect([api.requests, results]).toEqual([[], []]);
-    show("visible");
-    await pass(1);
+    show(true);
+    await pass(collected + 1);
     expect(results[0].settlements[0].population).toBe(1);
     await pass(600);
     expect(api.requests).toEqual(["Settlements"]);
@@ -352,11 +347,11 @@ describe("a page that is hidden", () => {
 
   it("that lost continuity fetches when it is seen", async () => {
     const { api, reset } = await listed();
-    show("hidden");
+    show(false);
     reset(500);
     await pass(600_000);
     expect(api.requests).toEqual([]);
-    show("visible");
+    show(true);
     await pass();
     expect(api.requests).toEqual(["Settlements"]);
     await pass(10_000);
@@ -365,10 +360,10 @@ describe("a page that is hidden", () => {
 
   it("for very long fetches everything again in place of very many events", async () => {
     const { api, say, results } = await listed();
-    show("hidden");
+    show(false);
     for (let i = 0; i <= 10_000; i++) say("settlement_updated", { id: "1", changes: { population: i } });
     await pass(1000);
-    show("visible");
+    show(true);
     await pass(1000);
     expect(api.requests).toEqual(["Settlements"]);
     expect(results).toHaveLength(1);
@@ -391,7 +386,7 @@ describe("an application's own events", () => {
     say("structure_updated", { id: "p1", changes: { name: "Z" } });
     say("world_time_changed", { worldTime: "dusk" });
     say("constructor", {});
-    await pass(collected + 1);
+    await pass(burst + 1);
     expect(first()).toMatchObject({ population: 100, mood: "dusk", ruler: { name: "Z" } });
     await pass(10_000);
     expect(api.requests).toEqual(["Settlements"]);
@@ -411,7 +406,7 @@ describe("an application's own events", () => {
     });
     say("world_time_changed", {});
     say("settlement_updated", { id: "1", changes: { population: 1 } });
-    await pass(collected + 1);
+    await pass(burst + 1);
     await new Promise(process.nextTick);
     expect(first().population).toBe(1);
     process.removeListener("uncaughtException", listener);

@@ -10,7 +10,6 @@ const { stop } = connectApollo(client, apollo);
 const stopped: void = stop();
 connectApollo(client, apollo, {
   spreadMs: 500,
-  random: () => 0,
   on: {
     settlement_updated: "Town",
     structure_updated: ({ data }, { room }) => ({ entityType: "Tower", id: data.id, changes: { room } }),

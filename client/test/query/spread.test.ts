@@ -1,5 +1,5 @@
 import { QueryClient, QueryObserver } from "@tanstack/query-core";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { connectQuery } from "../../src/query/index.js";
 import type { Client, Reset } from "../../src/index.js";
 import { pass, withFakeTime } from "../fake.js";
@@ -15,7 +15,7 @@ withFakeTime();
 it("10,000 clients that are told to fetch spread their requests flat over the window", async () => {
   const [turns, clients, spreadMs, buckets] = [50, 200, 60_000, 50];
   const counts = Array.from({ length: buckets }, () => 0);
-  const random = seeded(7);
+  vi.spyOn(Math, "random").mockImplementation(seeded(7));
   const options = { staleTime: Infinity, gcTime: Infinity };
   for (let turn = 0; turn < turns; turn++) {
     let started = 0;
@@ -26,7 +26,7 @@ it("10,000 clients that are told to fetch spread their requests flat over the wi
       queries.setQueryData(["campaign"], 0);
       const queryFn = () => ++counts[Math.floor(((performance.now() - started) / spreadMs) * buckets)]!;
       const unmount = new QueryObserver(queries, { queryKey: ["campaign"], queryFn }).subscribe(() => {});
-      connectQuery(client as unknown as Client, queries, { random });
+      connectQuery(client as unknown as Client, queries);
       const reset: Reset = { room: "campaign:42", reason: "expired", spreadMs, position: { epoch: "e", seq: 1, ts: 0 } };
       return { unmount, reset: () => resets[0]!(reset) };
     });

@@ -1,17 +1,13 @@
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { create } from "zustand";
 import { createStore } from "zustand/vanilla";
 import { connectZustand, readWorldTime, worldNow, type WorldTimes } from "../../src/zustand/index.js";
 import { event, joined, live, pass, room, withFakeTime } from "../fake.js";
+import { withPage } from "../drawn.js";
 
 withFakeTime();
 
-let page: EventTarget & { visibilityState: string };
-
-beforeEach(() => {
-  page = Object.assign(new EventTarget(), { visibilityState: "visible" });
-  vi.stubGlobal("document", page);
-});
+const show = withPage();
 
 const dawn = "1024-03-01T06:00:00Z";
 const at = "2024-11-23T19:26:00.123456789Z";
@@ -52,14 +48,14 @@ describe("the world time of a store", () => {
 
   it("waits while the page is hidden", async () => {
     const { states, say } = await application();
-    page.visibilityState = "hidden";
+    show(false);
     for (let rate = 1; rate < 1000; rate++) {
       say({ worldTime: dawn, rate, at });
       await pass(100);
     }
     expect(states).toEqual([]);
-    page.visibilityState = "visible";
-    page.dispatchEvent(new Event("visibilitychange"));
+    show(true);
+    await pass();
     expect(states).toMatchObject([{ worldTimes: { [room]: { rate: 999 } } }]);
   });
 
