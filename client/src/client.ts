@@ -142,7 +142,7 @@ class Engine extends Listeners implements LinkEvents, Verbs {
       this.#tokens.welcome(0);
       for (const room of this.#rooms.values()) if (room.state == "failed") room.retry();
     }
-    if (state == "idle" || state == "failed") this.#open();
+    if (/idle|failed/.test(state)) this.#open();
     else this.#wake();
   }
 
@@ -201,7 +201,7 @@ class Engine extends Listeners implements LinkEvents, Verbs {
     if (this.#current) this.#become("connecting");
     else if (error.retryable) this.#wait(error);
     else {
-      for (const room of this.#rooms.values()) room.fail(error);
+      this.#rooms.forEach((room) => room.fail(error));
       this.#leave("failed", { error });
     }
   }
@@ -307,9 +307,11 @@ class Engine extends Listeners implements LinkEvents, Verbs {
       this.#note({ type: "token", error: error as TidingsError });
     }
     if (link != this.#current) return; // the other one has its own, or will have
-    if (token == link.token) return this.#renewAfter(renewal + backoff(this.#renewals++, this.#random));
-    link.token = token;
-    link.send({ op: "token", token });
+    if (token == link.token) this.#renewAfter(renewal + backoff(this.#renewals++, this.#random));
+    else {
+      link.token = token;
+      link.send({ op: "token", token });
+    }
   }
 
   joined(frame: Frame<"joined">, room: Membership): void {
@@ -347,13 +349,12 @@ class Engine extends Listeners implements LinkEvents, Verbs {
     const { name, replay } = room;
     if (room.awaiting || !room.asked || !room.at) return;
     const outcome = room.event(frame);
-    if (outcome != "new") this.#note({ type: outcome, room: name });
-    if (outcome == "gap") return this.#resync(room);
     if (outcome == "new") {
       const delivery = { room: name, position: room.at, replayed: replay };
       this.emit("event", frame.event, delivery, room.deliver(frame, delivery));
-    }
-    if (!room.replay) room.become("live");
+    } else this.#note({ type: outcome, room: name });
+    if (outcome == "gap") this.#resync(room);
+    else if (!room.replay) room.become("live");
   }
 
   /** Joins again from where the room stands. */

@@ -73,9 +73,9 @@ export class TidingsError extends Error {
 const finalCodes = [1002, 1003, 1007, 4400, 4403, 4413];
 
 /** What the end of a connection means. */
-export function closeError(code: number, reason: string, welcomed: boolean): TidingsError {
+export function closeError(code: number, reason: string, welcomed: unknown): TidingsError {
   const final = finalCodes.includes(code);
   const name = (closeCodes as Record<number, CloseCode>)[code] ?? (final ? "protocol_error" : welcomed ? "lost" : "unreachable");
-  const wait = Math.min(600, (parseInt(reason.split("retry_after=")[1]!) || 0)) * 1000;
+  const wait = Math.min(600, parseInt(reason.split("retry_after=")[1]!) || 0) * 1000;
   return new TidingsError(name, !final, `${code} ${reason}`, wait);
 }

@@ -30,6 +30,7 @@ export class Link {
   #closed = false;
   readonly #timer = new Timer(); // until the edge must have said something
   #silence = 0; // ms without a frame until the edge is probed; 0 until the welcome
+  #heard = 0; // performance.now() of the newest frame since the timer was started; none: 0
   #welcomed = Infinity; // performance.now()
 
   constructor(events: LinkEvents) {
@@ -46,14 +47,11 @@ export class Link {
       this.token = await tokens.get("connect");
       if (this.#closed) return;
       this.#expect(handshake);
-      this.#socket = transport(absolute(url), {
-        open: () => {
-          if (this.#closed) return;
-          this.#events.open(this);
-          this.hello = true;
-        },
+      // The address may be one as it stands in a page: `/ws`.
+      this.#socket = transport(new URL(url, globalThis.location?.href).href.replace(/^http/, "ws"), {
+        open: () => this.#closed || this.#events.open(this),
         message: (text) => this.#closed || this.#message(text),
-        close: (code, reason) => this.#lose(closeError(code, reason, this.#silence > 0)),
+        close: (code, reason) => this.#lose(closeError(code, reason, this.#silence)),
       });
     } catch (cause) {
       this.#lose(cause instanceof TidingsError ? cause : new TidingsError("unreachable", false, cause));
@@ -61,6 +59,7 @@ export class Link {
   }
 
   send(frame: ClientFrame): void {
+    this.hello = true;
     this.#socket!.send(JSON.stringify(frame));
   }
 
@@ -87,13 +86,19 @@ export class Link {
       this.#welcomed = performance.now();
       this.#silence = frame.ping * 1000 + grace;
     }
-    if (this.#silence) this.#timer.start(this.#silence, () => this.ping());
+    if (this.#silence) this.#heard = performance.now();
     if (frame?.op == "ping") this.send({ op: "pong" });
     if (frame) this.#events.frame(this, frame);
   }
 
-  #expect(ms: number): void {
-    this.#timer.start(ms, () => this.#lose(new TidingsError("silent", true)));
+  /** Without a frame for so long, probes the edge or ends it. Frames do not touch the timer, which would cost more than they do. */
+  #expect(ms: number, probe?: boolean): void {
+    this.#heard = 0;
+    this.#timer.start(ms, () => {
+      if (this.#heard) this.#expect(this.#heard + this.#silence - performance.now(), true);
+      else if (probe) this.ping();
+      else this.#lose(new TidingsError("silent", true));
+    });
   }
 
   #lose(error: TidingsError): void {
@@ -101,9 +106,4 @@ export class Link {
     this.close();
     this.#events.lost(this, error);
   }
-}
-
-/** Where a WebSocket connects to, for an address as it may stand in a page. */
-function absolute(url: string): string {
-  return new URL(url, globalThis.location?.href).href.replace(/^http/, "ws");
 }

@@ -76,8 +76,6 @@ export class Membership extends Place {
     return handle;
   }
 
-  /** Plans to read again from before the place, for one handle. It hears nothing until then, so that it does not get 9 before 7. */
-
   /**
    * Carries out what was planned, and leaves the room to be asked for from there. Not while an answer is to come: one to a join
    * from the later position would be taken for continuity from the earlier one.

@@ -17,4 +17,5 @@ export {
   useStructureSubscription,
   type RoomHandlers,
   type RoomStatus,
+  type UseRoomOfKind,
 } from "./room.js";

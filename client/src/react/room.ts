@@ -53,6 +53,16 @@ export function useRoom<Events extends object = EventMap>(
   return useSyncExternalStore(follow, status, status);
 }
 
+/** `useRoom` of the rooms of one kind, which are named by an id. */
+export type UseRoomOfKind = <Events extends object = EventMap>(
+  id: string | number | null | undefined,
+  handlers?: NoInfer<RoomHandlers<Events>>,
+  options?: RoomOptions,
+) => RoomStatus;
+
+const ofKind = (kind: string): UseRoomOfKind => (id, handlers, options) =>
+  useRoom(id == null ? id : `${kind}:${id}`, handlers, options);
+
 /**
  * `useRoom` of `campaign:<id>`.
  *
@@ -60,13 +70,7 @@ export function useRoom<Events extends object = EventMap>(
  * useCampaignSubscription(campaign?.id, { world_time_changed: ({ data }) => setWorldTime(data.worldTime) });
  * ```
  */
-export function useCampaignSubscription<Events extends object = EventMap>(
-  campaignId: string | number | null | undefined,
-  handlers?: NoInfer<RoomHandlers<Events>>,
-  options?: RoomOptions,
-): RoomStatus {
-  return useRoom<Events>(named("campaign", campaignId), handlers, options);
-}
+export const useCampaignSubscription: UseRoomOfKind = /* @__PURE__ */ ofKind("campaign");
 
 /**
  * `useRoom` of `settlement:<id>`.
@@ -75,13 +79,7 @@ export function useCampaignSubscription<Events extends object = EventMap>(
  * useSettlementSubscription(settlement.id, { settlement_updated: ({ data }) => merge(data.changes) });
  * ```
  */
-export function useSettlementSubscription<Events extends object = EventMap>(
-  settlementId: string | number | null | undefined,
-  handlers?: NoInfer<RoomHandlers<Events>>,
-  options?: RoomOptions,
-): RoomStatus {
-  return useRoom<Events>(named("settlement", settlementId), handlers, options);
-}
+export const useSettlementSubscription: UseRoomOfKind = /* @__PURE__ */ ofKind("settlement");
 
 /**
  * `useRoom` of `structure:<id>`.
@@ -90,17 +88,7 @@ export function useSettlementSubscription<Events extends object = EventMap>(
  * useStructureSubscription(selected, { structure_updated: ({ data }) => merge(data.changes) });
  * ```
  */
-export function useStructureSubscription<Events extends object = EventMap>(
-  structureId: string | number | null | undefined,
-  handlers?: NoInfer<RoomHandlers<Events>>,
-  options?: RoomOptions,
-): RoomStatus {
-  return useRoom<Events>(named("structure", structureId), handlers, options);
-}
-
-function named(kind: string, id: string | number | null | undefined): string | null | undefined {
-  return id == null ? id : `${kind}:${id}`;
-}
+export const useStructureSubscription: UseRoomOfKind = /* @__PURE__ */ ofKind("structure");
 
 // What an edge says is no type for which there can be a handler. Events called so reach `*` only.
 const reserved = /^(\*|on[A-Z])/;
