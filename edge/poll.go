@@ -50,7 +50,7 @@ func (e *Edge) servePoll(w http.ResponseWriter, r *http.Request) {
 		defer func() { c.shard.post(note{kind: noteGone, session: c}) }() // until then it counts, and so does what it holds
 		if payloads, no = socket.answer(r.Context(), hello); r.Context().Err() != nil {
 			e.metrics.polls.WithLabelValues("0").Inc()
-			return
+			panic(http.ErrAbortHandler) // the client has left, and must not take an empty answer for one
 		}
 		// The server's own deadline ran while the poll was parked. On a dead connection writing fails, too.
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(e.cfg.Limits.SlowTimeout))
