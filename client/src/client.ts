@@ -1,18 +1,18 @@
 /** The client: one connection at a time, the rooms on it, and what follows from what happens. */
 import { backoff, longest } from "./backoff.js";
-import type { Connection, ConnectionState } from "./connection.js";
 import { TidingsError } from "./errors.js";
-import type { EventHandler, EventMap } from "./events.js";
 import { split, type EventFrame, type RoomRef, type ServerFrame } from "./frames.js";
+import { Timer } from "./timer.js";
+import { webSocketTransport, type Transport } from "./transport.js";
 import { Link, type LinkEvents } from "./link.js";
+import { TokenKeeper, type TokenSource } from "./token.js";
 import { attempt, Listeners } from "./listeners.js";
 import { Membership } from "./membership.js";
-import type { Observation } from "./observation.js";
 import { isOffline, watchPage } from "./page.js";
+import type { Connection, ConnectionState } from "./connection.js";
+import type { EventHandler, EventMap } from "./events.js";
+import type { Observation } from "./observation.js";
 import type { Reset, Room, RoomOptions } from "./room.js";
-import { Timer } from "./timer.js";
-import { TokenKeeper, type TokenSource } from "./token.js";
-import { webSocketTransport, type Transport } from "./transport.js";
 
 /** Options of a client. */
 export interface ClientOptions {
@@ -184,10 +184,9 @@ class Engine extends Listeners implements LinkEvents, Verbs {
 
   /** @internal */
   lost(link: Link, error: TidingsError): void {
+    // The first refusal is worth a fresh token, the second one is the end.
+    if (error.code == "token_rejected" && link.token) (error as { retryable: boolean }).retryable = this.#tokens.refused(link.token);
     this.#note({ type: "lost", error });
-    if (error.code == "token_rejected" && link.token && !this.#tokens.refused(link.token)) {
-      error = new TidingsError("token_rejected");
-    }
     if (link.stable) this.#attempt = 0;
     if (link == this.#next) {
       this.#next = undefined;

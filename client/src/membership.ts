@@ -12,7 +12,7 @@ const window = 60_000; // ms in which resyncs are counted, and for which a room 
 const enough = 5; // resyncs within the window
 
 // kind:id. The edge looks more closely, at what is not too long for a frame.
-const roomName = /^[a-z][a-z0-9-]{0,31}:.{1,128}$/;
+const roomName = /^[a-z][\w-]{0,31}:.{1,128}$/;
 
 /** The handles of one room and its place. The client says what frames mean for it and sends what is to be sent. */
 export class Membership extends Place {

@@ -73,8 +73,9 @@ export class TokenKeeper {
       });
       await Promise.race([over, turn]);
       timer.start(patience, () => abort.abort());
-      const token: unknown = await Promise.race([over, this.#source({ reason, signal })]);
-      if (typeof token != "string" || !token) throw new TidingsError("token_invalid", true, typeof token);
+      const token: any = await Promise.race([over, this.#source({ reason, signal })]);
+      // No page of an error, no JSON around it: those would be refused for good.
+      if (!token?.match?.(/^[\w.-]+$/)) throw new TidingsError("token_invalid", true);
       if (token == this.#rejected) throw new TidingsError("token_rejected");
       this.#token = token;
       this.#until = Date.now() + 2 * remainder; // until an edge says better

@@ -20,6 +20,7 @@ const installed = {
   ),
   "@testing-library/dom": "10.4.2",
   "@testing-library/react": "16.3.3",
+  "@vitejs/plugin-react": "6.3.0",
   jose: "6.2.18",
   vite: "8.3.8",
 };
@@ -83,7 +84,7 @@ describe("a new application", { timeout: 300_000 }, () => {
 
   it("is made of the README's files", () => {
     const page = ["src/CampaignPage.tsx", "src/CampaignPage.test.tsx"];
-    expect(Object.keys(files).sort()).toEqual([...page, "src/main.tsx", "vite.config.ts", "server/token.mjs"].sort());
+    expect(Object.keys(files).sort()).toEqual([...page, "src/main.tsx", "vite.config.ts", "server/main.mjs", "server/token.mjs"].sort());
     expect(files["src/CampaignPage.tsx"]!.split("\n").length, "lines of the page").toBeLessThan(50);
   });
 

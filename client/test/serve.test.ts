@@ -163,7 +163,7 @@ describe("against tidings serve", { timeout: 60_000 }, () => {
     const { client } = await follow({ url: mesh.home.url, token: ({ reason }) => (reason == "connect" ? "rubbish" : mesh.token()) });
     expect(client.connection.state).toBe("connected");
     let asked = 0;
-    const hopeless = createClient({ url: mesh.home.url, transport: webSocketTransport(WebSocket as never), token: () => `rubbish ${++asked}` });
+    const hopeless = createClient({ url: mesh.home.url, transport: webSocketTransport(WebSocket as never), token: () => `rubbish-${++asked}` });
     clients.push(hopeless as never);
     await expect(hopeless.room(room).ready()).rejects.toMatchObject({ code: "token_rejected", retryable: false });
     expect(asked).toBe(2);

@@ -92,8 +92,9 @@ describe("a token", () => {
     await pass(1000);
     expect(tokens, "accepted in between: this is another first time").toEqual(["connect", "rejected", "rejected"]);
     server.last.open();
-    server.last.close(4401);
+    server.last.close(4401, "the signature does not match");
     expect(client.connection).toMatchObject({ state: "failed", error: { code: "token_rejected", retryable: false } });
+    expect(client.connection.error!.message, "what the edge said").toContain("the signature does not match");
     expect(handle.error).toMatchObject({ code: "token_rejected" });
     client.connect();
     await pass();
@@ -172,7 +173,7 @@ describe("token()", () => {
     expect(client.connection).toMatchObject({ state: "failed", error: { code: "token_unavailable" } });
   });
 
-  it.each([undefined, null, "", 7, {}])("that gives rubbish is asked again with backoff: %#", async (rubbish) => {
+  it.each([undefined, null, "", 7, {}, "<html>Bad gateway</html>", '{"token":"a.b.c"}'])("that gives rubbish is asked again with backoff: %j", async (rubbish) => {
     const { client, server } = start({ token: () => rubbish as string });
     client.connect();
     await pass();

@@ -22,9 +22,10 @@ type pubCmd struct {
 	Type string `arg:"" help:"Event type, for example settlement_updated."`
 	Data string `arg:"" optional:"" help:"The event's data as one JSON value, or - to read it from standard input."`
 
-	NATS URL           `name:"nats" group:"NATS" default:"nats://127.0.0.1:4222" placeholder:"URL" help:"NATS to publish to, several servers separated by commas."`
-	ID   string        `name:"id" placeholder:"ID" help:"Id of the event; within the stream's duplicate window the same id is stored once. Default: a new one."`
-	Wait time.Duration `default:"20s" placeholder:"DURATION" help:"How long to try again while the stream does not answer, at most 25s."`
+	NATS    URL           `name:"nats" group:"NATS" default:"nats://127.0.0.1:4222" placeholder:"URL" help:"NATS to publish to, several servers separated by commas."`
+	ID      string        `name:"id" placeholder:"ID" help:"Id of the event; within the stream's duplicate window the same id is stored once. Default: a new one."`
+	Schemas string        `placeholder:"DIR" help:"Folder of JSON Schemas for the application's own event types, as serve has it, to check the event by."`
+	Wait    time.Duration `default:"20s" placeholder:"DURATION" help:"How long to try again while the stream does not answer, at most 25s."`
 	NATSLogin
 }
 
@@ -96,11 +97,11 @@ func (c *pubCmd) event(stdin io.Reader) (subjects.Event, error) {
 	if err := e.Validate(); err != nil {
 		return e, err
 	}
-	catalogue, err := schema.Load("")
+	registry, err := schema.Load(c.Schemas)
 	if err != nil {
-		return e, fmt.Errorf("built-in catalogue: %w", err)
+		return e, err
 	}
-	if err := catalogue.Check(e); err != nil {
+	if err := registry.Check(e); err != nil {
 		return e, errors.Join(err, fmt.Errorf("an edge would keep it in quarantine; see the schema of %q at /schemas/", e.Type))
 	}
 	return e, nil

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -105,6 +107,17 @@ func TestPub_RefusesWhatAnEdgeWouldQuarantine(t *testing.T) {
 			assert.NotContains(t, got.stderr, "hunter2")
 		})
 	}
+}
+
+func TestPub_ChecksAnApplicationsOwnTypesByItsSchemas(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "ship_sailed.json"), []byte(`{"type": "object", "required": ["harbour"]}`), 0o600))
+	got := run(t, nil, "pub", "campaign:42", "ship_sailed", `{"id": "s-9"}`, "--schemas", dir)
+	assert.Equal(t, statusUsage, got.status)
+	assert.Contains(t, got.stderr, "harbour")
+	got = run(t, nil, "pub", "campaign:42", "ship_sailed", "{}", "--schemas", filepath.Join(dir, "none"))
+	assert.Equal(t, statusUsage, got.status)
+	assert.Contains(t, got.stderr, "schema folder: open")
 }
 
 func TestPub_WithoutAServerFailsAndSaysSo(t *testing.T) {

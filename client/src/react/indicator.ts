@@ -7,7 +7,7 @@ import { useTidings } from "./provider.js";
 export type ConnectionIndicatorProps = Omit<HTMLAttributes<HTMLDivElement>, "children">;
 
 /**
- * Says that the connection is lost and which attempt to get it back this is, with a button to try now; then for 3 s that it is
+ * Says that there is no connection and which attempt to get one this is, with a button to try now; then for 3 s that it is
  * back. While the connection is stable, nothing is shown. Screen readers are told as well: the live region is always there, and
  * empty.
  *
@@ -29,7 +29,7 @@ export function ConnectionIndicator(props: ConnectionIndicatorProps): ReactEleme
       createElement(
         "div",
         { ...props, "data-state": notice.state },
-        lost ? `Connection lost: ${notice.state}${notice.attempt ? `, attempt ${notice.attempt}` : ""} ` : "Connected again",
+        lost ? `No connection${notice.attempt ? `, attempt ${notice.attempt}` : ""} ` : "Connected again",
         // It stays as long as the notice does, or who has just pressed it would lose their place on the page.
         lost && createElement("button", { type: "button", onClick: () => client.connect() }, "Try now"),
       ),

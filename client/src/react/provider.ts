@@ -36,6 +36,6 @@ export function TidingsProvider({ client, children }: TidingsProviderProps): Rea
  */
 export function useTidings<Events extends object = EventMap>(): Client<Events> {
   const client = useContext(Context);
-  if (!client?.room) throw new Error("No client: put <TidingsProvider client={client}> around this");
+  if (!client?.room) throw new Error("No client of createClient: put <TidingsProvider client={client}> around this");
   return client;
 }

@@ -67,7 +67,7 @@ describe("a provider", () => {
     ["that got options", { url: "/ws", token: () => "t" }],
   ])("%s is an error that says what to do", async (_, client) => {
     const App = () => useWebSocketConnection().state;
-    await expect(mount(client as never, <App />)).rejects.toThrow("No client: put <TidingsProvider client={client}> around this");
+    await expect(mount(client as never, <App />)).rejects.toThrow("No client of createClient: put <TidingsProvider client={client}> around this");
     vi.mocked(console.error).mockClear(); // React tells of it as well
     vi.mocked(console.warn).mockClear();
   });
@@ -221,11 +221,11 @@ describe("the indicator", () => {
     expect(status.innerHTML).toBe("");
     await later(1);
     expect(status.innerHTML).toBe(
-      '<div class="connection" title="network" data-state="connecting">Connection lost: connecting, attempt 1 ' +
+      '<div class="connection" title="network" data-state="connecting">No connection, attempt 1 ' +
         '<button type="button">Try now</button></div>',
     );
     await act(() => server.last.close());
-    expect(status.textContent).toBe("Connection lost: waiting, attempt 2 Try now");
+    expect(status.textContent).toBe("No connection, attempt 2 Try now");
     await later(1000);
     await act(() => void server.accept());
     expect(status.innerHTML).toBe('<div class="connection" title="network" data-state="connected">Connected again</div>');
@@ -245,7 +245,7 @@ describe("the indicator", () => {
     const tries = server.connections.length;
     await act(() => button.click());
     expect(server.connections).toHaveLength(tries + 1);
-    expect(status.textContent).toBe("Connection lost: connecting Try now");
+    expect(status.textContent).toBe("No connection Try now");
     expect(document.activeElement).toBe(button);
     await act(() => button.click());
     expect(server.connections, "one try at a time").toHaveLength(tries + 1);
