@@ -28,6 +28,9 @@ type FeedConfig struct {
 	// Linger is how long a room is followed after its last member left (default 45 s); it makes a
 	// reload or a short absence cheap.
 	Linger time.Duration
+	// Lingering bounds the rooms that are followed for nobody (default 65,536): whoever may join any room
+	// of a kind could fill the memory with them. Beyond it a room is given up at the next look.
+	Lingering int
 	// Audit is how often every room is compared with the stream (default 30 s), and Settle how long
 	// after the last event or join of a room that room is (default 2 s; 0: not at all). A lost last event
 	// is found by one of them.
@@ -50,6 +53,7 @@ func DefaultFeedConfig() FeedConfig {
 	return FeedConfig{
 		Stream:         DefaultStreamConfig(),
 		Linger:         45 * time.Second,
+		Lingering:      1 << 16,
 		Audit:          30 * time.Second,
 		Settle:         2 * time.Second,
 		RingEntries:    256,
@@ -66,8 +70,8 @@ func (c FeedConfig) validate() error {
 	switch {
 	case c.Encode == nil:
 		return fmt.Errorf("%w: feed without Encode", ErrConfig)
-	case c.Linger < 0, c.Settle < 0, c.Audit <= 0:
-		return fmt.Errorf("%w: linger and settle must not be negative and audit must be positive", ErrConfig)
+	case c.Linger < 0, c.Lingering < 0, c.Settle < 0, c.Audit <= 0:
+		return fmt.Errorf("%w: linger, lingering and settle must not be negative and audit must be positive", ErrConfig)
 	case c.RingEntries < 1, c.RingBytes < 1, c.TotalRingBytes < 1:
 		return fmt.Errorf("%w: ring bounds must be positive", ErrConfig)
 	}

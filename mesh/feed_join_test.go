@@ -133,6 +133,23 @@ func TestFeed_WhoComesBackInTimeFindsEverythingInMemory(t *testing.T) {
 	assert.Zero(t, f.metric(t, "fetches_total"))
 }
 
+func TestFeed_LingersInSoManyRoomsAndNoMore(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	f := s.follow(t, func(c *setup) { c.Linger, c.Lingering = time.Hour, 3 })
+	interest := func(r subjects.Room) int { return s.nats.Server().Interest(r.Live()) }
+	for i := range 5 {
+		m := f.join(t, room(t, fmt.Sprintf("campaign:%d", i)), nil)
+		m.leave()
+	}
+	f.await(t, 3, "rooms")
+	for i := range 5 {
+		assert.Equal(t, min(1, max(0, 3-i)), interest(room(t, fmt.Sprintf("campaign:%d", i))), "room %d", i)
+	}
+	again := f.join(t, room(t, "campaign:4"), nil)
+	again.wants(t, placesOf(s.publish(t, again.room, 1)))
+}
+
 func TestFeed_GivesARoomUpAfterLingerAndNotBefore(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)

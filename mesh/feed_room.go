@@ -121,11 +121,16 @@ func (f *Feed) leave(room *feedRoom, subscriber int) {
 	f.maybeIdle(room)
 }
 
-// maybeIdle notes since when nobody is in a room or on the way into it.
+// maybeIdle notes since when nobody is in a room or on the way into it: for ever, when there are too many of those.
 func (f *Feed) maybeIdle(room *feedRoom) {
-	if _, known := f.idle[room]; !known && room.total == 0 && len(room.waiting) == 0 {
-		f.idle[room] = time.Now()
+	if _, known := f.idle[room]; known || room.total > 0 || len(room.waiting) > 0 {
+		return
 	}
+	var since time.Time
+	if len(f.idle) < f.cfg.Lingering {
+		since = time.Now()
+	}
+	f.idle[room] = since
 }
 
 // forgetIdle stops following rooms that nobody has wanted for a while.
