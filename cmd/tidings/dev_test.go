@@ -268,20 +268,18 @@ func TestDev_EveryExampleFitsItsSchemaAndNoneIsMissing(t *testing.T) {
 func TestDev_PublishStoresTheEventAsItWasTyped(t *testing.T) {
 	s := startDev(t)
 	nc := connect(t, s.nats)
-	live, err := nc.SubscribeSync("live.>")
+	room := subjects.Room{Kind: "settlement", ID: "Zürich"}
+	live, err := nc.SubscribeSync(room.Live())
 	require.NoError(t, err)
 	require.NoError(t, nc.Flush())
 
-	got := fetch(t, http.MethodPost, s.page+"dev/publish", publishBody(t, "settlement:Zürich", "dice_rolled", `{"eyes": [6, 1.50, 12345678901234567890]}`), asJSON)
+	got := fetch(t, http.MethodPost, s.page+"dev/publish", publishBody(t, room.String(), "dice_rolled", `{"eyes": [6, 1.50, 12345678901234567890]}`), asJSON)
 	require.Equal(t, http.StatusOK, got.status, got.body)
 	var stored devPublished
 	require.NoError(t, json.Unmarshal([]byte(got.body), &stored))
 
 	m, err := live.NextMsgWithContext(within(t))
 	require.NoError(t, err)
-	room, err := subjects.ParseLive(m.Subject)
-	require.NoError(t, err)
-	assert.Equal(t, "settlement:Zürich", room.String())
 	e, err := subjects.DecodeEvent(m.Header, m.Data, subjects.Meta{Room: room})
 	require.NoError(t, err)
 	assert.Equal(t, stored.ID, e.ID)
