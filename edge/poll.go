@@ -109,7 +109,7 @@ func (e *Edge) readPoll(w http.ResponseWriter, r *http.Request) ([]byte, *refusa
 		if _, long := errors.AsType[*http.MaxBytesError](err); long {
 			return nil, tooLarge
 		} else if err != nil {
-			return nil, &refusal{uint16(wire.CodeProtocol), "the body of the poll did not arrive"}
+			return nil, &refusal{uint16(wire.CodeHelloTimeout), "the body of the poll did not arrive"}
 		}
 		return body, nil
 	}

@@ -50,6 +50,11 @@ func (n *node) ask(ctx context.Context, method, url, body string, header http.He
 		return answer{err: err}
 	}
 	defer func() { _ = response.Body.Close() }()
+	return answerOf(response)
+}
+
+// answerOf reads a response to its end.
+func answerOf(response *http.Response) (a answer) {
 	a.status, a.header = response.StatusCode, response.Header
 	text, err := io.ReadAll(response.Body)
 	switch {
@@ -455,6 +460,34 @@ func TestPoll_BadRequestsAreToldWhatIsWrong(t *testing.T) {
 		assert.Equal(t, wire.CodeProtocol, a.code)
 		assert.Equal(t, "GET, POST, OPTIONS", a.header.Get("Allow"))
 		n.await(t, 0, "tidings_edge_connections")
+	})
+}
+
+// Whether a body arrives is the network's doing: another try may help.
+func TestPoll_ABodyThatDoesNotArriveMayBeSentAgain(t *testing.T) {
+	eachTransport(t, func(t *testing.T, w *world) {
+		n := w.start(t, func(s *settings) { s.edge.Limits.SlowTimeout = time.Second })
+		for name, end := range map[string]func(c *wireConn) error{
+			"cut": func(c *wireConn) error {
+				half, ok := c.Conn.(interface{ CloseWrite() error })
+				require.True(t, ok)
+				return half.CloseWrite()
+			},
+			"late": func(*wireConn) error { return nil },
+		} {
+			c := n.connect(t)
+			c.put(t, "POST /poll HTTP/1.1\r\nHost: edge.test\r\nAuthorization: Bearer "+token(t, "k:1")+
+				"\r\nContent-Length: 1000\r\n\r\n[")
+			require.NoError(t, end(c), name)
+			response, err := http.ReadResponse(c.in, nil)
+			require.NoError(t, err, name)
+			a := answerOf(response)
+			require.NoError(t, a.err, name)
+			require.NoError(t, response.Body.Close(), name)
+			assert.Contains(t, a.refused(t, http.StatusRequestTimeout), "the body of the poll did not arrive", name)
+			info, _ := a.code.Info()
+			assert.True(t, info.Reconnect, name)
+		}
 	})
 }
 
