@@ -8,24 +8,48 @@ export interface PollingOptions extends PollOptions {
   webSocket?: Transport;
 }
 
-const enough = 2; // WebSockets in a row that failed
-const interval = 24_000; // ms from one try of a WebSocket to the next, and up to half as much again
-
 /**
  * A transport that opens WebSockets, and polls after two of them in a row have failed, provided that polls get through. While it
  * polls, it tries a WebSocket every half minute; once one opens, the client moves over as from an edge that is drained, so
  * that nothing is to be seen. One for each client: it remembers what failed.
  */
 export function withPolling({ webSocket = webSocketTransport(), ...options }: PollingOptions = {}): Transport {
+  const enough = 2; // WebSockets in a row that failed
+  const patience = 9_000; // ms of silence before a client may take it for a failure, which is a bit less than its handshake
+  const interval = 24_000; // ms from one try of a WebSocket to the next, and up to half as much again
+
   const poll = pollTransport(options);
   let failed = 0; // WebSockets in a row
 
   return (url, events) => {
     let polling = failed >= enough;
+    const began = performance.now();
     let judged = false; // whether it gets through is known
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    let timer: ReturnType<typeof setInterval> | undefined;
     let trial: TransportConnection | undefined;
     let connection: TransportConnection;
+
+    /** Learns from how it ended. */
+    const over = (silent: boolean): void => {
+      clearInterval(timer);
+      trial?.close();
+      if (silent && !judged) failed = polling ? 0 : failed + 1; // when polls fail, it is not the WebSocket that does not get through
+      judged = true;
+    };
+
+    /** Tries a WebSocket. */
+    const retry = (): void => {
+      trial?.close();
+      trial = webSocket(url, {
+        open() {
+          trial!.close();
+          failed = 0;
+          events.message('{"op":"drain","within":0}');
+        },
+        message() {},
+        close() {},
+      });
+    };
 
     const watched = {
       ...events,
@@ -40,36 +64,9 @@ export function withPolling({ webSocket = webSocketTransport(), ...options }: Po
       },
     };
 
-    /** Learns from how it ended. */
-    function over(silent: boolean): void {
-      clearTimeout(timer);
-      trial?.close();
-      if (judged) return;
-      judged = true;
-      if (polling) failed = 0; // it is not the WebSocket that does not get through
-      else if (silent) failed++;
-    }
-
-    /** Tries a WebSocket after a while, and again after another. */
-    function retry(): void {
-      timer = setTimeout(() => {
-        retry();
-        trial?.close();
-        trial = webSocket(url, {
-          open() {
-            trial!.close();
-            failed = 0;
-            events.message('{"op":"drain","within":0}');
-          },
-          message() {},
-          close() {},
-        });
-      }, interval * (1 + Math.random() / 2));
-    }
-
     try {
       connection = (polling ? poll : webSocket)(url, watched);
-      if (polling) retry();
+      if (polling) timer = setInterval(retry, (1 + Math.random() / 2) * interval);
     } catch {
       polling = true; // there are no WebSockets here
       connection = poll(url, watched);
@@ -77,7 +74,7 @@ export function withPolling({ webSocket = webSocketTransport(), ...options }: Po
     return {
       ...connection,
       close() {
-        over(true); // given up before a word was heard, it has failed
+        over(performance.now() - began > patience); // given up, and not just of no use any more
         connection.close();
       },
     };

@@ -164,6 +164,21 @@ describe("a client that can poll", () => {
     expect(client.connection.state).toBe("connected");
   });
 
+  it("blames nothing when a client has no use for a connection any more", async () => {
+    const web = fakeFetch();
+    const sockets = new FakeServer();
+    const transport = withPolling({ webSocket: sockets.transport });
+    for (let i = 1; i <= 5; i++) {
+      const { client } = start({ transport });
+      client.connect();
+      await pass(20);
+      client.close();
+      expect(sockets.connections).toHaveLength(i);
+      expect(sockets.last.closed).toBe(true);
+    }
+    expect(web.polls).toHaveLength(0);
+  });
+
   it("polls at once where there are no WebSockets", async () => {
     const web = fakeFetch();
     const { client } = start({
