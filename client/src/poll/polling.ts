@@ -9,6 +9,7 @@ export interface PollOptions {
 }
 
 const parked = 1_000; // ms after which a poll that fails was parked, and cut off by something in between
+const minute = 60_000; // ms by which a position that is told anew is younger
 const respite = 3_000; // ms that the client has to move when the edge goes
 
 // A room that no edge knows, and denies: with it, the answer comes at once.
@@ -21,31 +22,27 @@ type Polled = { -readonly [K in keyof RoomRef]: RoomRef[K] };
 export function pollTransport({ url = pollUrl }: PollOptions = {}): Transport {
   return (address, events) => {
     const rooms = new Map<string, Polled>();
-    const answered = new Set<Polled>(); // the client has had the answer to its join
     let token = "";
     let expected: "welcome" | "token_ok" | undefined = "welcome"; // what the client makes of the next welcome
-    let closed = false;
+    let soon = false; // the poll under way is answered at once
     let request = new AbortController();
     let leaving: ReturnType<typeof setTimeout> | 0 = 0; // until the edge, which goes, is tried once more
 
-    const tell = (frame: object): void => events.message(JSON.stringify(frame));
-
-    /** Ends the poll under way, of which nothing is lost, and begins the next once all is said that there is to say now. */
-    const next = (): void => {
-      request.abort();
-      const { signal } = (request = new AbortController());
-      queueMicrotask(() => signal.aborted || void poll(signal));
-    };
-
-    /** A poll that is not parked. */
+    /** A poll that is not parked, after the one under way if that is not parked either: it has to get through some time. */
     const hurry = (): void => {
       rooms.set(now, { room: now });
-      next();
+      if (!soon) void poll();
     };
 
-    const poll = async (signal: AbortSignal): Promise<void> => {
+    /** Ends the poll under way, of which nothing is lost, and begins another once all is said that there is to say now. */
+    const poll = async (): Promise<void> => {
+      request.abort();
+      const { signal } = (request = new AbortController());
+      await 0;
+      if (signal.aborted) return;
       const asked = new Map(rooms);
       const began = performance.now();
+      soon = asked.has(now);
       try {
         const response = await fetch(url(address), {
           method: "POST",
@@ -53,15 +50,15 @@ export function pollTransport({ url = pollUrl }: PollOptions = {}): Transport {
           body: JSON.stringify([...asked.values()]),
           signal,
         });
-        const answer = await response.json();
+        const answer = await response.json().catch(() => 0);
         if (signal.aborted) return;
         if (answer[0]?.op == "welcome") take(answer, asked);
         else if (answer.code >= 4000) (answer.code == 4503 ? leave : end)(answer.code, answer.reason);
-        else throw response.status;
-        if (!signal.aborted && !leaving) next();
+        else throw `/poll answered ${response.status}: no edge`;
+        if (!signal.aborted && !leaving) void poll();
       } catch (error) {
         if (signal.aborted) return;
-        if (asked.has(now) || performance.now() - began < parked) leave(1006, `${error}`);
+        if (soon || performance.now() - began < parked) leave(1006, `${error}`);
         else hurry();
       }
     };
@@ -70,14 +67,16 @@ export function pollTransport({ url = pollUrl }: PollOptions = {}): Transport {
     const take = (frames: ServerFrame[], asked: Map<string, Polled>): void => {
       for (const frame of frames) {
         const ref = asked.get((frame as RoomRef).room)!;
-        if (closed || (ref && ref != rooms.get(ref.room))) continue; // left, or to be joined again
+        const at = ref?.since!;
+        if (request.signal.aborted || (ref && ref != rooms.get(ref.room))) continue; // left, or to be joined again
         switch (frame.op) {
           case "welcome":
-            if (expected) tell({ ...frame, op: expected, dropped: [] });
-            expected = undefined;
             clearTimeout(leaving);
             leaving = 0;
-            continue;
+            if (!expected) continue;
+            (frame as { op: string }).op = expected;
+            expected = undefined;
+            break;
           case "drain":
             leave(4503, "");
             continue;
@@ -88,22 +87,23 @@ export function pollTransport({ url = pollUrl }: PollOptions = {}): Transport {
             rooms.delete(frame.room);
             break;
           case "joined":
+            // The client knows that, unless it has just joined, or will see a gap, or could come back with a position too old.
+            if (!soon && frame.recovered && frame.position.seq == at.seq && frame.position.ts! - at.ts! < minute) continue;
             if (!frame.replay) ref.since = frame.position;
-            if (answered.has(ref) && frame.recovered && !frame.replay) continue;
-            answered.add(ref);
             break;
           case "event":
-            ref.since = { ...ref.since!, seq: frame.seq, id: frame.event.id, ts: frame.ts };
+            ref.since = { ...at, seq: frame.seq, id: frame.event.id, ts: frame.ts };
         }
-        tell(frame);
+        events.message(JSON.stringify(frame));
       }
     };
 
     /** The edge goes, or has gone: the client is asked to move. Should it stay, the edge is tried once more. */
     const leave = (code: number, reason: string): void => {
+      soon = false;
       if (leaving || expected == "welcome") return end(code, reason);
-      leaving = setTimeout(next, respite);
-      tell({ op: "drain", within: 0 });
+      leaving = setTimeout(poll, respite);
+      events.message('{"op":"drain","within":0}');
     };
 
     const end = (code: number, reason: string): void => {
@@ -112,24 +112,25 @@ export function pollTransport({ url = pollUrl }: PollOptions = {}): Transport {
     };
 
     const close = (): void => {
-      closed = true;
       request.abort();
       clearTimeout(leaving);
     };
 
-    queueMicrotask(() => closed || events.open());
+    queueMicrotask(() => request.signal.aborted || events.open());
     return {
       send(text) {
-        const frame: { op: string; token?: string; rooms?: (RoomRef | string)[] } = JSON.parse(text);
-        if (frame.op == "pong") return;
+        const frame: { op: string; token?: string; rooms?: (Polled & string)[] /* either */ } = JSON.parse(text);
         token = frame.token ?? token;
-        if (frame.op == "token") expected ??= "token_ok";
-        for (const ref of frame.rooms ?? []) {
-          const room = typeof ref == "string" ? { room: ref } : ref;
-          if (frame.op == "leave") rooms.delete(room.room);
-          else rooms.set(room.room, room);
+        if (frame.op == "token") {
+          expected ??= "token_ok";
+          soon = false; // its welcome would be taken for that of this token
         }
-        hurry();
+        for (const ref of frame.rooms ?? []) {
+          const name = ref.room ?? ref;
+          if (frame.op == "leave") rooms.delete(name);
+          else rooms.set(name, ref);
+        }
+        if (frame.op != "pong") hurry();
       },
       close,
     };

@@ -25,6 +25,26 @@ async function polling() {
   return { ...started, server, handle, seqs, states };
 }
 
+/** A connection without a client, which is at 7 and parked, and what is heard over it. */
+async function connected() {
+  const server = fakeFetch();
+  const heard: string[] = [];
+  const connection = pollTransport()("ws://edge.test/ws", {
+    open: () => heard.push("open"),
+    message: (text) => heard.push(JSON.parse(text).op),
+    close: () => heard.push("close"),
+  });
+  const send = async (frame: object) => {
+    connection.send(JSON.stringify(frame));
+    await pass();
+  };
+  await pass();
+  await send({ op: "hello", token: "first", rooms: [ref(room)] });
+  await server.last().answer(joined(7), soon);
+  expect(heard).toEqual(["open", "welcome", "joined", "denied"]);
+  return { server, send, heard };
+}
+
 describe("a client that polls", () => {
   it("asks for its rooms at once, then waits with their positions", async () => {
     const { server, client, observed } = await polling();
@@ -89,6 +109,83 @@ describe("a client that polls", () => {
     expect(server.last().rooms).toEqual([]);
     await pass(20_000);
     expect(tokens, "it was accepted").toHaveLength(2);
+  });
+
+  it("gets an answer however fast it joins and leaves, and one to the last of it", async () => {
+    const { server, client, seqs } = await polling();
+    const { length } = server.polls;
+    for (let i = 0; i < 10; i++) {
+      const row = client.room(`settlement:${i}`);
+      await pass(200);
+      row.leave();
+    }
+    expect(server.polls.slice(length - 1).map(({ aborted }) => aborted), "the parked one makes room").toEqual([true, false]);
+    const first = server.last();
+    expect(first.rooms).toEqual([ref(room, position(7)), ref("settlement:0"), now]);
+    const last = client.room("settlement:10", { since: position(5) });
+    await pass(20);
+    await first.answer(joined(9, { recovered: true, replay: 1 }), event(9, 7), joined(8, {}, "settlement:0"), soon);
+    expect(seqs).toEqual([9]);
+    const { rooms } = server.last();
+    expect(rooms).toContainEqual(ref(room, position(9)));
+    expect(rooms).toContainEqual(ref("settlement:10", position(5)));
+    expect(rooms).toContainEqual(now);
+    expect(rooms, "left again").not.toContainEqual(ref("settlement:0"));
+    await server.last().answer(joined(5, { recovered: true, replay: 0 }, "settlement:10"), soon);
+    expect(last.state).toBe("live");
+  });
+
+  it("gives a poll up that has another token, though it is answered soon", async () => {
+    const { server, send, heard } = await connected();
+    await send({ op: "join", rooms: [ref("campaign:1")] });
+    const before = server.last();
+    await send({ op: "token", token: "second" });
+    expect(before.aborted).toBe(true);
+    expect(server.last()).toMatchObject({ token: "second", rooms: [ref(room, position(7)), ref("campaign:1"), now] });
+    await server.last().answer(joined(7, { recovered: true, replay: 0 }), joined(8, {}, "campaign:1"), soon);
+    expect(heard).toContain("token_ok");
+  });
+
+  it.each(["is cut off", "is refused", "says that the edge goes"])("asks at once again when a poll that is answered soon %s", async (how) => {
+    const { server, send, heard } = await connected();
+    await send({ op: "join", rooms: [ref("campaign:1")] });
+    if (how == "is cut off") await server.last().fail();
+    else if (how == "is refused") await server.last().respond(503, '{"code":4503,"reason":"draining"}');
+    else await server.last().answer({ op: "drain", within: 0 });
+    expect(heard.at(-1)).toBe("drain");
+    const { length } = server.polls;
+    await send({ op: "join", rooms: [ref("campaign:2")] });
+    expect(server.polls).toHaveLength(length + 1);
+    await server.last().answer(joined(7, { recovered: true, replay: 0 }), joined(8, {}, "campaign:1"), joined(9, {}, "campaign:2"), soon);
+    await pass(4_000);
+    expect(server.last().rooms).toEqual([ref(room, position(7)), ref("campaign:1", position(8)), ref("campaign:2", position(9))]);
+    expect(heard, "it goes on").not.toContain("close");
+  });
+
+  it("knows of a position that has moved on without events, and sees no gap", async () => {
+    const { server, handle, seqs, observed } = await polling();
+    for (let seq = 50; seq < 110; seq += 10) await server.last().answer(joined(seq, { recovered: true, replay: 0 }), event(seq + 5, seq));
+    expect(seqs).toEqual([55, 65, 75, 85, 95, 105]);
+    expect(handle.position).toEqual(position(105));
+    expect(observed.filter(({ type }) => type == "gap")).toEqual([]);
+  });
+
+  it("keeps the position of a quiet room young beside a busy one", async () => {
+    const { server, client, observed } = await polling();
+    const quiet = client.room("campaign:1");
+    await pass(20);
+    await server.last().answer(joined(7, { recovered: true, replay: 0 }), joined(8, {}, "campaign:1"), soon);
+    const { length } = observed;
+    for (let second = 1; second <= 180; second++) {
+      const young = { ...position(8), ts: 1_008 + second * 1_000 };
+      await server.last().answer(
+        joined(6 + second, { recovered: true, replay: 0 }),
+        joined(8, { recovered: true, replay: 0, position: young }, "campaign:1"),
+        event(7 + second, 6 + second),
+      );
+      expect(young.ts - quiet.position!.ts!).toBeLessThan(60_000);
+    }
+    expect(observed.slice(length).map(({ type }) => type), "once a minute").toEqual(["joined", "joined", "joined"]);
   });
 
   it("is told of a room that was joined while quiet at once", async () => {
@@ -212,6 +309,7 @@ describe("a client that polls", () => {
     ["broken JSON", 200, '[{"op":"welcome"'],
     ["nothing", 200, ""],
     ["null", 200, "null"],
+    ["a proxy without /poll", 404, "<html>Not Found</html>"],
     ["another API", 404, '{"code":7,"message":"not found"}'],
     ["no welcome", 200, '[{"op":"ping","ts":1}]'],
     ["an empty list", 200, "[]"],
@@ -222,6 +320,7 @@ describe("a client that polls", () => {
     await pass(20);
     await server.last().respond(status, body);
     expect(observed).toMatchObject([{ type: "lost", error: { code: "unreachable", retryable: true } }]);
+    if (body != "null") expect(String((observed[0] as { error: unknown }).error)).toContain(`/poll answered ${status}`);
     await pass(500);
     await server.last().answer(joined(7), soon);
     expect(client.connection.state).toBe("connected");
@@ -247,6 +346,7 @@ describe("a client that polls", () => {
     [500, 4500, "internal"],
     [503, 4503, "draining"],
     [400, 4400, "protocol_error"],
+    [408, 4408, "hello_timeout"],
   ])("understands a refusal with %d", async (status, code, name) => {
     const server = fakeFetch();
     const { client, observed } = start({ transport: pollTransport() });
