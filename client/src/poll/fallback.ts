@@ -33,7 +33,7 @@ export function withPolling({ webSocket = webSocketTransport(), ...options }: Po
     const over = (silent: boolean): void => {
       clearInterval(timer);
       trial?.close();
-      if (silent && !judged) failed = polling ? 0 : failed + 1; // when polls fail, it is not the WebSocket that does not get through
+      if (silent && !judged) failed = polling ? 0 : failed + 1; // failing polls: it is not about WebSockets
       judged = true;
     };
 
