@@ -67,6 +67,7 @@ export function entities(apollo: ApolloClient, stale: Set<ObservableQuery>): Cac
         onWatchUpdated: ({ watcher }: { watcher?: any }, { complete }) => complete || !watcher?.refetch || !stale.add(watcher),
       });
     },
+    loading: () => [...apollo.getObservableQueries()].filter((query) => query.getCurrentResult().loading),
     update(entity, changes) {
       const { entityType, id, version } = entity;
       if (id != null) return modify(identify(entityType, { ...changes, ...entity }), changes, version);
@@ -74,14 +75,15 @@ export function entities(apollo: ApolloClient, stale: Set<ObservableQuery>): Cac
     },
     doubt(name) {
       if (name) cache.evict({ fieldName: name }); // of the type Query
-      for (const query of apollo.getObservableQueries()) if (!name || query.queryName == name) stale.add(query);
+      for (const query of apollo.getObservableQueries()) {
+        if (
+          !name ||
+          query.queryName == name ||
+          (query.getCurrentResult().loading && JSON.stringify(query.query).includes(`"${name}"`)) // may get the field
+        ) stale.add(query);
+      }
     },
-    async fetch(query) {
-      const isActive = query.hasObservers() && query.options.fetchPolicy != "cache-only";
-      if (isActive && query.getCurrentResult().loading) return;
-      stale.delete(query);
-      if (isActive) await query.refetch();
-    },
+    fetch: (query) => query.hasObservers() && query.options.fetchPolicy != "cache-only" && query.refetch(),
   };
 }
 

@@ -58,7 +58,7 @@ export function connectQuery<Events extends object = EventMap>(
   { keys = ({ entityType }) => [[entityType]], patch = patched, ...options }: QueryOptions<Events> = {},
 ): { stop(): void } {
   const news = new Map<QueryLike, unknown>(); // data as it is to be after the batch
-  const find = (queryKey: unknown) => queryClient.getQueryCache().findAll({ queryKey });
+  const find = (queryKey?: unknown) => queryClient.getQueryCache().findAll({ queryKey });
   return follow(client, options, (stale: Set<QueryLike>) => {
     const doubt = (query: QueryLike) => stale.add(query) && query.invalidate();
     return {
@@ -67,17 +67,20 @@ export function connectQuery<Events extends object = EventMap>(
         news.forEach((data, query) => query.setState({ data }));
         news.clear();
       },
+      loading: () => find().filter(({ state }) => state.fetchStatus != "idle"),
       update(entity, changes) {
-        keys(entity).flatMap(find).forEach((query) => {
+        const queries = keys(entity).flatMap(find);
+        queries.forEach((query) => {
           const old = news.get(query) ?? query.state.data;
           const data = entity.id == null || (old && patch(old, entity, changes));
           if (!data) return;
           if (changes) news.set(query, data);
           else doubt(query);
         });
+        return queries;
       },
       doubt: (name) => find(name && [name]).forEach(doubt),
-      fetch: (query) => query.state.fetchStatus == "idle" && stale.delete(query) && query.isActive() && query.fetch(),
+      fetch: (query) => (query.isActive() ? query.fetch() : query.invalidate()),
     };
   });
 }

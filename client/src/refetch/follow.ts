@@ -29,14 +29,16 @@ export interface CacheOptions<Events extends object = EventMap> {
 export interface Cache<Query> {
   /** Runs what changes the cache; who watches it is told once. */
   batch(run: () => void): void;
-  /** Applies the changes, or doubts the entity when there are none; without an id, all of the type. */
-  update(entity: EntityUpdated, changes?: Record<string, any>): void;
+  /** The queries that are being fetched, whoever asked. */
+  loading(): Query[];
+  /**
+   * Applies the changes, or doubts the entity when there are none; without an id, all of the type. Returns the queries that may
+   * get the entity with an answer; nothing: any.
+   */
+  update(entity: EntityUpdated, changes?: Record<string, any>): Iterable<Query> | void;
   /** Doubts the queries of a name, or all. */
   doubt(name?: string): void;
-  /**
-   * Takes a query out of the set and fetches it, unless it is in use no more. One that is being fetched stays in there: that
-   * answer may be too old.
-   */
+  /** Fetches a query that is not being fetched, unless it is in use no more. */
   fetch(query: Query): unknown;
 }
 
@@ -46,27 +48,47 @@ export function follow<Events extends object, Query>(
   { on, spreadMs = 2000 }: CacheOptions<Events>,
   open: (stale: Set<Query>) => Cache<Query>,
 ): { stop(): void } {
-  const limit = 10_000; // events that are kept while the page is hidden; with more, everything is in doubt
+  const limit = 10_000; // events that are kept, while the page is hidden or for an answer; with more, everything is in doubt
   const stale = new Set<Query>();
   const cache = open(stale);
   let queue: any[] = []; // what events mean, one effect each or several, for the next batch
-  let meanwhile: any[] = []; // changes since requests are under way: the answers may be older, so they follow again
+  let loading = new Map<Query, (() => unknown)[]>(); // with the updates meanwhile: its answer may be older, so they follow it
   let versions: Record<string, number> = {}; // of entities, the newest each
   let calls = 0; // of flush since the last batch
   let spread = -1; // ms of the refetch to come; none: -1
-  let refetches = 0; // under way
 
-  /** A burst is over when it grows by less than a quarter in a while: events that come evenly are collected for five of these. */
+  /**
+   * Again as long as anything is being fetched, so that the updates follow an answer soon.
+   *
+   * A burst is over when it grows by less than a quarter in a while: events that come evenly are collected for five of these.
+   */
   async function flush(): Promise<void> {
-    if (calls++) return;
+    if (spread == Infinity || calls++) return;
     let seen;
     do {
       seen = calls;
       await pause(quiet);
     } while (calls > seen * 1.25);
     calls = 0;
-    cache.batch(() => queue.splice(0).flat().forEach(take));
+    apply();
     if (stale.size) void refetch(spreadMs);
+    if (loading.size) void flush();
+  }
+
+  /** One batch: what came while queries were being fetched that are not any more, and then what is new. */
+  function apply(): void {
+    const before = loading;
+    loading = new Map(cache.loading().map((query) => [query, before.get(query) ?? []]));
+    cache.batch(() => {
+      before.forEach((updates, query) => loading.has(query) || updates.forEach(async (update) => update()));
+      queue.splice(0).flat().forEach(take);
+    });
+  }
+
+  /** What is fetched now will be newer than the updates that are kept, so their queries are in doubt, too, instead. */
+  function doubt(name?: string): void {
+    loading.forEach((updates, query) => updates.splice(0)[0] && stale.add(query));
+    cache.doubt(name);
   }
 
   /** While one is waited for, only a longer time counts. */
@@ -76,11 +98,8 @@ export function follow<Events extends object, Query>(
     await pause(ms * Math.random());
     if (ms != spread) return;
     spread = -1;
-    refetches++;
-    await Promise.allSettled([...stale].map(cache.fetch));
-    refetches--;
-    queue.unshift(meanwhile);
-    meanwhile = [];
+    apply();
+    void Promise.allSettled([...stale].map((query) => !loading.has(query) && stale.delete(query) && cache.fetch(query)));
     void flush();
   }
 
@@ -89,15 +108,17 @@ export function follow<Events extends object, Query>(
     if (!effect) return;
     const { entityType, id, version, changes, entities, queries } = effect;
     if (entityType) {
-      const key = entityType + id;
+      const key = `${entityType}\0${id}`; // no name has a zero in it
       if (version < versions[key]!) return;
       if (version) versions[key] = version;
       const news = id != null && changes?.constructor == Object ? changes : undefined;
-      if (news && refetches) meanwhile.push(effect);
-      cache.update(effect, news);
+      const update = () => cache.update(effect, news);
+      for (const query of update() ?? loading.keys()) {
+        if (loading.get(query)?.push(update)! > limit) doubt();
+      }
     } else {
       [entities].flat().forEach(take);
-      if (queries || !entities) [queries].flat().forEach(cache.doubt);
+      if (queries || !entities) [queries].flat().forEach(doubt);
     }
   }
 
@@ -113,7 +134,7 @@ export function follow<Events extends object, Query>(
       (event: any, delivery: any) => {
         if (queue.push(meaning.call ? meaning(event, delivery) : { entityType: meaning, ...event.data }) > limit) {
           queue = [];
-          cache.doubt();
+          doubt();
         }
         void flush();
       },
@@ -123,7 +144,7 @@ export function follow<Events extends object, Query>(
   ends.push(
     client.onReset((reset) => {
       versions = {};
-      cache.doubt();
+      doubt();
       void refetch(reset.spreadMs);
     }),
   );
@@ -131,6 +152,7 @@ export function follow<Events extends object, Query>(
     stop() {
       ends.forEach((end) => end());
       queue = [];
+      loading.clear();
       spread = Infinity;
     },
   };

@@ -330,6 +330,74 @@ describe("a room", () => {
   });
 });
 
+describe("an answer that was read before an event and comes after it", () => {
+  const other = gql`
+    query Other {
+      settlement {
+        id
+        population
+      }
+    }
+  `;
+  const kinds = ["a first fetch", "a refetch", "a refetch that is not shown", "another query's first fetch"] as const;
+
+  /** A page whose application fetches something, with what was on it before. */
+  async function loading(kind: (typeof kinds)[number]) {
+    const app = await application();
+    const { api } = app;
+    if (kind == "a first fetch") api.delay = 500;
+    const page = api.watch(settlements, {}, { notifyOnNetworkStatusChange: kind != "a refetch that is not shown" });
+    const entries = api.watch(chronicle);
+    await pass(10);
+    api.delay = 500;
+    if (kind.startsWith("a refetch")) void page.watched.refetch();
+    if (kind == "another query's first fetch") api.watch(other);
+    await pass(10);
+    api.requests = [];
+    api.population = 7;
+    return { ...app, page, entries, first: () => page.watched.getCurrentResult().data!.settlements[0] };
+  }
+
+  it.each(kinds)("has the changes put into it, without a request: %s", async (kind) => {
+    const { api, say, first } = await loading(kind);
+    say("settlement_updated", { id: "1", changes: { population: 6 } });
+    await pass(200);
+    say("settlement_updated", { id: "1", changes: { population: 7 } });
+    await pass(10_000);
+    expect(first().population).toBe(7);
+    expect(api.requests).toEqual([]);
+  });
+
+  it.each(kinds)("is fetched once more when it holds what has changed: %s", async (kind) => {
+    const { api, say, first } = await loading(kind);
+    say("settlement_updated", { id: "1" });
+    say("settlement_updated", { id: "77" });
+    await pass(10_000);
+    expect(first().population).toBe(7);
+    expect(new Set(api.requests)).not.toContain("Chronicle");
+    expect(api.requests.length).toBeLessThanOrEqual(kind == "another query's first fetch" ? 3 : 1);
+  });
+
+  it.each([["Settlements"], ["settlements"]])("is fetched once more when what was invalidated has its name: %s", async (name) => {
+    const { api, say, first } = await loading("a first fetch");
+    say("state_invalidated", { queries: [name] });
+    await pass(10_000);
+    expect(first().population).toBe(7);
+    expect(api.requests).toEqual(["Settlements"]);
+  });
+
+  it("is not put back by changes from before what it was fetched for", async () => {
+    const { api, say, first } = await loading("another query's first fetch");
+    api.delay = 0;
+    say("settlement_updated", { id: "1", changes: { population: 6 } });
+    await pass(100);
+    say("state_invalidated", { queries: ["Settlements"] });
+    await pass(10_000);
+    expect(first().population).toBe(7);
+    expect(api.requests.sort()).toEqual(["Other", "Settlements"]);
+  });
+});
+
 describe("a page that is hidden", () => {
   it("does nothing until it is seen", async () => {
     const { api, say, results } = await listed();

@@ -102,6 +102,16 @@ describe("an entity that changed", () => {
     expect(api.requests).toEqual([]);
   });
 
+  it("has a version of its own, whatever its type and id are called", async () => {
+    const { say, watch } = await application();
+    const [item, item1] = [watch(["Item"], one(11)), watch(["Item1"], one(1))];
+    await pass(10);
+    say("entity_updated", { entityType: "Item", id: "11", version: 9, changes: { population: 9 } });
+    say("entity_updated", { entityType: "Item1", id: "1", version: 3, changes: { population: 3 } });
+    await pass(burst + 1);
+    expect([item, item1].map(({ results }) => results.at(-1).population)).toEqual([9, 3]);
+  });
+
   it("without changes has exactly the queries with it fetched again, at a random moment", async () => {
     const { api, queries, say, all, watch } = await listed();
     watch(["Settlement", "3"], one(3));
@@ -159,6 +169,98 @@ describe("an entity that changed", () => {
     expect(all.results.at(-1)).toEqual({ byId: { t1: { level: 2 } } });
     expect(towers.results).toHaveLength(1);
     expect(api.requests).toHaveLength(2);
+  });
+});
+
+describe("an answer that was read before an event and comes after it", () => {
+  /** A query whose application fetches it: for the first time, or once more. */
+  async function loading(again: boolean, options?: QueryOptions) {
+    const app = await application(options);
+    const { api, watch } = app;
+    if (!again) api.delay = 500;
+    const all = watch(["Settlement"], list);
+    const other = watch(["Settlement", "9"], one(9));
+    if (again) {
+      await pass(10);
+      api.delay = 500;
+      void all.observer.refetch();
+    }
+    await pass(10);
+    api.requests = [];
+    api.population = 7;
+    return { ...app, all, other };
+  }
+
+  it.each([false, true])("has the changes put into it, without a request (a refetch: %s)", async (again) => {
+    const { api, say, all } = await loading(again);
+    say("settlement_updated", { id: "2", changes: { population: 6 } });
+    await pass(200);
+    say("settlement_updated", { id: "2", changes: { population: 7 } });
+    await pass(10_000);
+    expect(all.results.at(-1).map(({ population }: any) => population)).toEqual([100, 7, 100]);
+    expect(api.requests).toEqual([]);
+  });
+
+  it.each([false, true])("is fetched once more when it holds what has changed (a refetch: %s)", async (again) => {
+    const { api, say, all } = await loading(again);
+    say("settlement_updated", { id: "2" });
+    say("settlement_updated", { id: "77" });
+    await pass(10_000);
+    expect(all.results.at(-1)[1].population).toBe(7);
+    expect(api.requests).toEqual(["Settlement"]);
+  });
+
+  it("is not put back by changes from before what it was fetched for", async () => {
+    const { api, say, all } = await loading(false);
+    say("settlement_updated", { id: "2", changes: { population: 6 } });
+    await pass(100);
+    say("state_invalidated", { queries: ["Settlement"] });
+    await pass(10_000);
+    expect(all.results.at(-1)[1].population).toBe(7);
+    expect(api.requests).toEqual(["Settlement", "Settlement/9"]);
+  });
+
+  it("is fetched by a query that comes later when nobody watched any more", async () => {
+    const { api, say, all, watch } = await loading(true);
+    say("state_invalidated", { queries: ["Settlement"] });
+    await pass(100);
+    all.unmount();
+    await pass(10_000);
+    api.requests = [];
+    const later = watch(["Settlement"], list);
+    await pass(1000);
+    expect(later.results.at(-1)[1].population).toBe(7);
+  });
+
+  it("is fetched once more, with all others, after more events than are kept", async () => {
+    const { api, say, all } = await loading(true);
+    const patch = vi.spyOn(all.observer.getCurrentQuery(), "setState");
+    for (let batch = 0; batch < 4; batch++) {
+      for (let i = 0; i < 3000; i++) say("settlement_updated", { id: "2", changes: { population: i } });
+      await pass(burst + 1);
+    }
+    expect(patch).toHaveBeenCalledTimes(4);
+    await pass(10_000);
+    expect(all.results.at(-1)[1].population).toBe(7);
+    expect(api.requests).toEqual(["Settlement", "Settlement/9"]);
+  });
+
+  it("does not wait for another one that hangs", async () => {
+    const { api, queries, say, all, stop } = await loading(false);
+    let answers = 1;
+    const hangs = { queryKey: ["Report"], queryFn: () => (answers-- ? 1 : new Promise(() => {})) };
+    const unmount = new QueryObserver(queries, hangs).subscribe(() => {});
+    await pass(1000);
+    say("state_invalidated", { queries: ["Report", "Settlement"] });
+    await pass(collected + 600);
+    expect([answers, ...api.requests]).toEqual([-1, "Settlement", "Settlement/9"]);
+    say("settlement_updated", { id: "2", changes: { population: 8 } });
+    await pass(10_000);
+    expect(all.results.at(-1)[1].population).toBe(8);
+    expect(api.requests).toHaveLength(2);
+    unmount();
+    stop();
+    await pass(1000);
   });
 });
 
