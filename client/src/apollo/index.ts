@@ -40,8 +40,10 @@ export type { Effect, Effects } from "../refetch/effect.js";
  *   queries that show the field are fetched again likewise.
  * - On a reset, all active queries are fetched again, once, within the spread that the server gave. So they are for a
  *   `state_invalidated` that names nothing.
- * - Each query has one request at a time, and one more afterwards when an event came meanwhile.
- * - While the page is hidden, all this waits. Beyond 10,000 events it becomes one fetch of the active queries.
+ * - Each query has one request at a time, whoever asked. Changes that come meanwhile are applied again to the answer, which may
+ *   be older, and it is fetched once more when something came without changes that is in there.
+ * - While the page is hidden, all this waits. Beyond 10,000 events, or as many during one request, it becomes one fetch of the
+ *   active queries.
  *
  * What no active query shows stays in the cache after a reset: pages that are to look again whenever they are opened take the
  * fetch policy `cache-and-network`. When a request fails, its query has the error, as always.

@@ -47,8 +47,10 @@ export interface QueryOptions<Events extends object = EventMap> extends CacheOpt
  *   them fetched at a random moment within `spreadMs`. `queries` are the first elements of query keys.
  * - On a reset, all queries are marked as stale and the active ones fetched, once, at a random moment within the spread that the
  *   server gave. So they are for a `state_invalidated` that names nothing.
- * - Each query has one request at a time, and one more afterwards when an event came meanwhile.
- * - While the page is hidden, all this waits. Beyond 10,000 events it becomes one fetch of the active queries.
+ * - Each query has one request at a time, whoever asked. Changes that come meanwhile are applied again to the answer, which may
+ *   be older, and it is fetched once more when something came without changes that is in there.
+ * - While the page is hidden, all this waits. Beyond 10,000 events, or as many during one request, it becomes one fetch of the
+ *   active queries.
  *
  * When a request fails, its query has the error, as always.
  */

@@ -396,6 +396,25 @@ describe("an answer that was read before an event and comes after it", () => {
     expect(first().population).toBe(7);
     expect(api.requests.sort()).toEqual(["Other", "Settlements"]);
   });
+
+  it("does not wait for another one that hangs", async () => {
+    const { api, say, entries, first, stop } = await loading("a refetch");
+    await pass(1000);
+    api.delay = 1e9;
+    void entries.watched.refetch().catch(() => {});
+    await pass(10);
+    api.delay = 500;
+    const { watched, unmount } = api.watch(settlement, { id: "1" });
+    await pass(10);
+    say("settlement_updated", { id: "1", changes: { population: 8 } });
+    await pass(10_000);
+    expect([first().population, watched.getCurrentResult().data.settlement.population]).toEqual([8, 8]);
+    expect(api.requests).toEqual(["Chronicle", "Settlement"]);
+    unmount();
+    entries.unmount();
+    stop();
+    await pass(1000);
+  });
 });
 
 describe("a page that is hidden", () => {

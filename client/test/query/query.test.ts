@@ -210,6 +210,23 @@ describe("an answer that was read before an event and comes after it", () => {
     expect(api.requests).toEqual(["Settlement"]);
   });
 
+  it("is right when the room is joined first and the data read then", async () => {
+    const { client, connection } = await live();
+    await client.room("campaign:42").ready();
+    const queries = new QueryClient({ defaultOptions: { queries: { staleTime: Infinity, gcTime: Infinity } } });
+    connectQuery(client, queries);
+    let answer!: (data: unknown) => void;
+    const queryFn = () => new Promise((resolve) => void (answer = resolve));
+    const observer = new QueryObserver<any>(queries, { queryKey: ["Settlement"], queryFn });
+    const unmount = observer.subscribe(() => {});
+    connection.send(event(8, 7, "settlement_updated", { id: "1", version: 2, changes: { population: 7, version: 2 } }));
+    await pass(1000);
+    answer([{ id: "1", population: 100, version: 1 }]);
+    await pass(burst + 1);
+    expect(observer.getCurrentResult().data).toEqual([{ id: "1", population: 7, version: 2 }]);
+    unmount();
+  });
+
   it("is not put back by changes from before what it was fetched for", async () => {
     const { api, say, all } = await loading(false);
     say("settlement_updated", { id: "2", changes: { population: 6 } });
