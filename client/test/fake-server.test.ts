@@ -67,7 +67,7 @@ describe("the fake server", () => {
 
   it("says the same to everybody, and knows who is there", async () => {
     const { server, got } = await live();
-    const other = made({ transport: server.transport, url: "wss://other/ws", token: () => "another token" });
+    const other = made({ transport: server.transport, url: "wss://other/ws", token: () => "another-token" });
     const heard: string[] = [];
     other.room(room).on("settlement_updated", ({ data }) => heard.push(data.id));
     other.room("settlement:7");
@@ -77,7 +77,7 @@ describe("the fake server", () => {
     expect(server.rooms).toEqual([room, "settlement:7"]);
     expect(server.connections).toMatchObject([
       { url: "ws://edge/ws", token: "token", rooms: [room] },
-      { url: "wss://other/ws", token: "another token", rooms: [room, "settlement:7"] },
+      { url: "wss://other/ws", token: "another-token", rooms: [room, "settlement:7"] },
     ]);
     expect(other.connection).toMatchObject({ edge: "other", session: "session-2" });
     other.close();
